@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenantctl {
+
+/// Byte offset of the first byte that is not part of well-formed UTF-8 (RFC 3629: no surrogates,
+/// no overlong forms), or nothing if all of `text` is.
+std::optional<std::size_t> invalid_utf8(std::string_view text);
+
+/// `text` for a person's eyes: control bytes, DEL, C1 controls and bidirectional overrides become
+/// \x.. or \u.... escapes, so that a name or a server's message cannot move a terminal's cursor.
+/// Line feeds and tabs stay. Invalid UTF-8 is escaped byte by byte.
+std::string escaped(std::string_view text);
+
+/// The candidate nearest to `word` by edit distance, or nothing if none is near enough to be meant.
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
+
+/// Shell-like match of a whole name: `*` any run, `?` one byte, everything else itself.
+bool matches_glob(std::string_view name, std::string_view pattern);
+
+/// `1 schema`, `2 schemas`, `3 indexes`: the count with its noun.
+std::string counted(std::size_t count, std::string_view singular, std::string_view plural = {});
+
+/// `text` as an SQL string literal that means the same whatever standard_conforming_strings says.
+std::string quote_literal(std::string_view text);
+
+/// `name` as a quoted SQL identifier. The caller has refused NUL.
+std::string quote_identifier(std::string_view name);
+
+/// Number of characters (code points) of well-formed UTF-8.
+std::size_t character_count(std::string_view text);
+
+/// Lower-case ASCII; other bytes as they are. Never depends on the locale.
+std::string lowered(std::string_view text);
+
+}  // namespace tenantctl

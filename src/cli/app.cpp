@@ -1,0 +1,175 @@
+#include "cli/app.h"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/config_file.h"
+#include "cli/context.h"
+#include "cli/session.h"
+#include "output/result_writer.h"
+#include "pq/server_error.h"
+
+namespace tenantctl::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add_commands(CLI::App& app, Context& context) {
+  add_init(app, context);
+  add_revision(app, context);
+  add_upgrade(app, context);
+  add_upgrade_all(app, context);
+  add_downgrade(app, context);
+  add_downgrade_all(app, context);
+  add_stamp(app, context);
+  add_accept_checksum(app, context);
+  add_current(app, context);
+  add_history(app, context);
+  add_status(app, context);
+  add_check(app, context);
+  add_show(app, context);
+  add_tenant(app, context);
+  add_completion(app, context);
+}
+
+// The file is found before the command line is read, because CLI11 reads it in between.
+void configure(CLI::App& app, Context& context) {
+  const char* named = std::getenv("TENANTCTL_CONFIG");
+  const auto found = find_config(fs::current_path());
+  std::string path = found ? found->string() : "";
+  if (named != nullptr && *named != '\0')
+    path = named;
+  app.set_config("-c,--config", path, "configuration file; else tenantctl.toml, searched upwards");
+  app.config_formatter(std::make_shared<ConfigFile>(app));
+  context.root = fs::current_path();
+}
+
+void locate_root(const CLI::App& app, Context& context) {
+  const std::string path = app.get_config_ptr()->as<std::string>();
+  if (path.empty())
+    return;
+  if (!fs::is_regular_file(path)) {
+    throw UsageError(fmt::format("the configuration file {} cannot be read", escaped(path)),
+                     "Check --config and TENANTCTL_CONFIG; tenantctl init writes one.");
+  }
+  context.config = fs::absolute(path);
+  context.root = context.config.parent_path();
+}
+
+std::string command_name(const CLI::App& app) {
+  std::string name;
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    name += (name.empty() ? "" : " ") + command->get_name();
+  }
+  return name;
+}
+
+// An unknown command or option, with the nearest one that exists.
+std::string parse_hint(const CLI::App& app, const CLI::ParseError& error) {
+  std::vector<std::string> names;
+  for (const CLI::App* command :
+       app.get_subcommands([](const CLI::App* /*all*/) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  for (const std::string& key : known_keys(app))
+    names.push_back("--" + key);
+  if (error.get_name() == "ExtrasError") {
+    const std::string text = error.what();
+    const std::size_t begin = text.rfind(": ");
+    const std::string word = begin == std::string::npos ? text : text.substr(begin + 2);
+    if (const auto near = nearest(word.substr(0, word.find(' ')), names)) {
+      return fmt::format("Did you mean {}?", *near);
+    }
+  }
+  const std::string name = command_name(app);
+  return fmt::format("tenantctl {}--help shows what can be given.", name.empty() ? "" : name + " ");
+}
+
+// --output json is obeyed also where the command line is so wrong that it was not read.
+bool asks_for_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--output=json" || word == "-ojson")
+      return true;
+    if ((word == "--output" || word == "-o") && i + 1 < argc &&
+        std::string_view(argv[i + 1]) == "json") {
+      return true;
+    }
+  }
+  return false;
+}
+
+int exit_with(ExitCode code) { return static_cast<int>(code); }
+
+int report(const Context& context, ExitCode code, std::string_view kind, const Error& error) {
+  write_error(*context.out, *context.err, context.settings.output, kind, error);
+  return exit_with(code);
+}
+
+// From the most to the least special: one line each, so that the exit-code table can be read here.
+int run_command(Context& context) {
+  try {
+    return exit_with(context.run());
+  } catch (const InterruptedError& error) {
+    return report(context, ExitCode::interrupted, "interrupted", error);
+  } catch (const UnavailableError& error) {
+    return report(context, ExitCode::unavailable, "unavailable", error);
+  } catch (const UsageError& error) {
+    return report(context, ExitCode::usage, "usage", error);
+  } catch (const pq::ConnectionLost& error) {
+    return report(context, ExitCode::unavailable, "unavailable", error);
+  } catch (const Error& error) {
+    return report(context, ExitCode::failed, "failed", error);
+  } catch (const std::exception& error) {
+    return report(context, ExitCode::internal, "internal",
+                  Error(fmt::format("internal error: {}", error.what()),
+                        "This is a bug in tenantctl: please report it with the command line."));
+  }
+}
+
+}  // namespace
+
+int run_app(int argc, char** argv) {
+  Context context;
+  context.out = &std::cout;
+  context.err = &std::cerr;
+  CLI::App app{"tenantctl keeps a fleet of PostgreSQL tenant schemas at known versions.",
+               "tenantctl"};
+  app.set_version_flag("--version", "tenantctl " TENANTCTL_VERSION);
+  app.set_help_all_flag("--help-all", "show the help of all commands");
+  app.require_subcommand(1);
+  app.fallthrough();
+  try {
+    configure(app, context);
+    add_commands(app, context);
+    app.parse(argc, argv);
+    locate_root(app, context);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0)
+      return app.exit(error, std::cout, std::cerr);
+    if (asks_for_json(argc, argv))
+      context.settings.output = Format::json;
+    return report(context, ExitCode::usage, "usage",
+                  UsageError(error.what(), parse_hint(app, error)));
+  } catch (const UsageError& error) {
+    if (asks_for_json(argc, argv))
+      context.settings.output = Format::json;
+    return report(context, ExitCode::usage, "usage", error);
+  }
+  context.command = command_name(app);
+  watch_signals();
+  return run_command(context);
+}
+
+}  // namespace tenantctl::cli

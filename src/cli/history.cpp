@@ -1,0 +1,156 @@
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+#include "output/folder_writer.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+VersionTable trusted_table(Session& session, const Context& context, const std::string& schema) {
+  const Fleet fleet = session.schemas({schema});
+  const FoundSchema& found = fleet.schemas.front();
+  if (found.state == FoundSchema::State::missing || found.state == FoundSchema::State::bare) {
+    const bool missing = found.state == FoundSchema::State::missing;
+    throw UsageError(
+        fmt::format("schema \"{}\" {}", schema,
+                    missing ? "does not exist" : "has no version table"),
+        missing ? "tenantctl tenant list shows all." : "tenantctl tenant adopt gives it one.");
+  }
+  return {SchemaName::existing(schema), table_options(context.settings, session.run_id())};
+}
+
+CurrentResult::Schema current_of(const std::string& schema, const RevisionFolder& folder,
+                                 const History& history) {
+  const Mark mark = Mark::of(folder.scope(), history);
+  CurrentResult::Schema current{.schema = schema,
+                                .revision = "base",
+                                .applied = mark.count,
+                                .pending = 0,
+                                .digest = mark.digest,
+                                .note = {}};
+  for (const AppliedRevision& row : history) {
+    if (row.number == mark.head)
+      current.revision = row.name;
+  }
+  for (const Revision& revision : folder.revisions()) {
+    const bool applied =
+        std::any_of(history.begin(), history.end(), [&](const AppliedRevision& row) {
+          return row.number == revision.number && row.state == RowState::applied;
+        });
+    if (!applied)
+      ++current.pending;
+  }
+  try {
+    plan_upgrade(folder, history, Target::head());
+  } catch (const Error& error) {
+    current.note = error.what();
+  }
+  if (mark.running != 0) {
+    current.note = fmt::format("revision {} stopped half-way outside a transaction",
+                               folder.digits_of(mark.running));
+  }
+  return current;
+}
+
+ExitCode run_current(const Context& context) {
+  const Settings& settings = context.settings;
+  const Scope scope = scope_of_schemas(context);
+  std::vector<std::string> schemas = settings.schemas;
+  if (schemas.empty() && scope == Scope::shared)
+    schemas.push_back(settings.shared_schema);
+  if (schemas.empty()) {
+    throw UsageError("current needs a schema", "Name it with --schema; status shows all.");
+  }
+  for (const std::string& schema : schemas)
+    SchemaName::existing(schema);
+  const Folders folders = read_folders(context);
+  Session session(context);
+  CurrentResult result;
+  for (const std::string& schema : schemas) {
+    const VersionTable table = trusted_table(session, context, schema);
+    const History history = read_history(session.pipeline(), table, session.deadline());
+    result.schemas.push_back(current_of(schema, folders.of(scope), history));
+  }
+  write_current(*context.out, settings.output, result);
+  return ExitCode::ok;
+}
+
+ExitCode run_history(const Context& context) {
+  const Settings& settings = context.settings;
+  if (settings.schemas.size() > 1) {
+    throw UsageError("history takes one schema", "Give --schema once.");
+  }
+  const Scope scope = scope_of_schemas(context);
+  const Folders folders = read_folders(context);
+  HistoryResult result{.folder = &folders.of(scope), .schema = {}, .applied = nullptr};
+  History history;
+  if (!settings.schemas.empty()) {
+    result.schema = settings.schemas.front();
+    Session session(context);
+    const VersionTable table = trusted_table(session, context, result.schema);
+    history = read_history(session.pipeline(), table, session.deadline());
+    result.applied = &history;
+  }
+  write_history(*context.out, settings.output, result);
+  return ExitCode::ok;
+}
+
+ExitCode run_show(const Context& context, const std::string& revision) {
+  const Folders folders = read_folders(context);
+  const Target target = Target::parse(revision);
+  if (target.kind() != Target::Kind::revision) {
+    throw UsageError(fmt::format("\"{}\" is no revision", revision),
+                     "Name one; tenantctl history lists them.");
+  }
+  const Scope scope = context.settings.scope == "shared" ? Scope::shared : Scope::tenant;
+  write_revision_text(*context.out, context.settings.output, target.find_in(folders.of(scope)));
+  return ExitCode::ok;
+}
+
+void describe_scope(CLI::App& command, Settings& settings) {
+  command.add_option("--scope", settings.scope, "shared or tenant; tenant if nothing tells")
+      ->check(CLI::IsMember({"shared", "tenant"}));
+}
+
+}  // namespace
+
+void add_current(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("current", "where one schema stands, read from its table");
+  describe_schemas(*command, context.settings);
+  describe_scope(*command, context.settings);
+  describe_output(*command, context.settings);
+  describe_folder(*command, context.settings);
+  describe_connection(*command, context.settings);
+  add_switch(*command, "-q,--quiet", context.settings.quiet, "no warnings");
+  add_example(*command, "tenantctl current --schema tenant_acme");
+  command->callback([&context] { context.run = [&context] { return run_current(context); }; });
+}
+
+void add_history(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("history", "the folder's revisions in order");
+  describe_schemas(*command, context.settings);
+  describe_scope(*command, context.settings);
+  describe_output(*command, context.settings);
+  describe_folder(*command, context.settings);
+  describe_connection(*command, context.settings);
+  add_switch(*command, "-q,--quiet", context.settings.quiet, "no warnings");
+  add_example(*command, "tenantctl history --schema tenant_acme");
+  command->callback([&context] { context.run = [&context] { return run_history(context); }; });
+}
+
+void add_show(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("show", "one revision and its SQL");
+  auto revision = std::make_shared<std::string>();
+  command->add_option("REVISION", *revision, "number, unique prefix or 0012_slug")->required();
+  describe_scope(*command, context.settings);
+  describe_output(*command, context.settings);
+  describe_folder(*command, context.settings);
+  add_switch(*command, "-q,--quiet", context.settings.quiet, "no warnings");
+  add_example(*command, "tenantctl show 0012");
+  command->callback([&context, revision] {
+    context.run = [&context, revision] { return run_show(context, *revision); };
+  });
+}
+
+}  // namespace tenantctl::cli

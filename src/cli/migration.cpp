@@ -1,0 +1,272 @@
+#include "cli/migration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "output/progress.h"
+#include "output/result_writer.h"
+#include "output/sql_writer.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+/// One scope on its way: what was planned for it and what came of it.
+struct ScopeRun {
+  FleetPlan plan;
+  Replan replan;
+  std::optional<Report> report;
+};
+
+Replan replan_of(const Migration& migration, const RevisionFolder& folder) {
+  return [&migration, &folder](const History& history, Missing missing) {
+    return migration.plan(folder, history, missing);
+  };
+}
+
+// Rows that do not add up can still be replaced.
+void repair(std::vector<Standing>& standings) {
+  for (Standing& standing : standings) {
+    if (standing.state == Standing::State::broken && !standing.history.empty()) {
+      standing.state = Standing::State::unmarked;
+    }
+  }
+}
+
+ScopeRun plan_scope(Session& session, const Fleet& fleet,
+                    const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
+                    const Migration& migration, bool only_behind) {
+  ScopeRun run;
+  run.replan = replan_of(migration, folder);
+  std::vector<Standing> standings = session.standings(fleet, selected, folder);
+  if (migration.repairs)
+    repair(standings);
+  const Missing create =
+      folder.scope() == Scope::shared ? migration.create_shared : migration.create;
+  run.plan = plan_fleet(fleet, standings, folder, run.replan, create, only_behind);
+  return run;
+}
+
+std::vector<std::uint32_t> all_of(const Fleet& fleet) {
+  std::vector<std::uint32_t> indexes(fleet.schemas.size());
+  for (std::uint32_t i = 0; i < indexes.size(); ++i)
+    indexes[i] = i;
+  return indexes;
+}
+
+// A pooler hands the session to somebody else after each transaction.
+void refuse_for_pooler(const FleetPlan& plan) {
+  for (const FleetPlan::Group& group : plan.groups) {
+    for (const Step& step : group.work.plan.steps) {
+      if (!step.runs_sql())
+        continue;
+      const bool traces = leaves_traces(step.section());
+      if (step.in_transaction() && !traces)
+        continue;
+      throw UsageError(
+          fmt::format("revision {} cannot run through a pooler: it {}", step.revision->title(),
+                      traces ? "may leave settings in the session" : "runs outside a transaction"),
+          "Name a connection past the pooler with --direct-url.");
+    }
+  }
+}
+
+ProgressStyle progress_style(const Context& context, const FleetPlan& plan) {
+  if (context.settings.quiet || context.is_json() || plan.schema_count() < 2) {
+    return ProgressStyle::none;
+  }
+  return is_terminal_err() ? ProgressStyle::terminal : ProgressStyle::log;
+}
+
+void carry_out(const Context& context, Session& session, ScopeRun& run) {
+  const RolloutOptions options = session.rollout_options();
+  if (options.via_pooler)
+    refuse_for_pooler(run.plan);
+  const auto progress = make_progress(*context.err, progress_style(context, run.plan));
+  Rollout rollout(options, run.replan, *progress, session.pipeline(), signal_count());
+  run.report = run_fleet(run.plan, rollout);
+}
+
+// What the shared scope's failure keeps from starting is still part of the report.
+Report not_started(const FleetPlan& plan, const std::string& why) {
+  Report report;
+  for (const FleetPlan::Group& group : plan.groups) {
+    for (const std::string& schema : group.schemas) {
+      SchemaReport one;
+      one.schema = schema;
+      one.result = Result::not_started;
+      one.revision = group.work.plan.from.head;
+      one.failure = std::make_unique<Failure>();
+      one.failure->message = why;
+      report.schemas.push_back(std::move(one));
+    }
+  }
+  return report;
+}
+
+ExitCode exit_code(const std::optional<Report>& shared, const std::optional<Report>& tenants) {
+  std::size_t schemas = 0;
+  std::size_t busy = 0;
+  bool problem = false;
+  bool interrupted = false;
+  for (const auto* report : {&shared, &tenants}) {
+    if (!*report)
+      continue;
+    schemas += (*report)->schemas.size();
+    busy += (*report)->count(Result::busy);
+    problem = problem || (*report)->has_problem();
+    interrupted = interrupted || (*report)->interrupted;
+  }
+  if (interrupted)
+    return ExitCode::interrupted;
+  if (schemas == 1 && busy == 1)
+    return ExitCode::unavailable;
+  return problem ? ExitCode::failed : ExitCode::ok;
+}
+
+ExitCode show_plan(const Context& context, Session& session, const Migration& migration,
+                   const std::optional<ScopeRun>& shared, const std::optional<ScopeRun>& tenants) {
+  const FleetPlan* shared_plan = shared ? &shared->plan : nullptr;
+  const FleetPlan* tenant_plan = tenants ? &tenants->plan : nullptr;
+  if (context.settings.sql) {
+    MigrateOptions options = migrate_options(context.settings, session.run_id());
+    options.server_version = session.server_version();
+    for (const FleetPlan* plan : {shared_plan, tenant_plan}) {
+      if (plan != nullptr)
+        write_sql(*context.out, *plan, options);
+    }
+  } else {
+    write_plan(*context.out, context.settings.output,
+               {.command = context.command,
+                .target = migration.target,
+                .shared = shared_plan,
+                .tenants = tenant_plan});
+  }
+  const auto has_problem = [](const FleetPlan* plan) {
+    return plan != nullptr &&
+           std::any_of(plan->groups.begin(), plan->groups.end(),
+                       [](const auto& group) { return group.problem.has_value(); });
+  };
+  return has_problem(shared_plan) || has_problem(tenant_plan) ? ExitCode::failed : ExitCode::ok;
+}
+
+// A named schema that is not there, or not ours to migrate, is a mistake of the command line.
+void refuse_unprepared(const Context& context, const FleetPlan& plan) {
+  for (const FleetPlan::Group& group : plan.groups) {
+    if (!group.problem)
+      continue;
+    const bool missing = group.result == Result::missing;
+    if (!missing && group.result != Result::unmarked)
+      continue;
+    throw UsageError(
+        fmt::format("schema \"{}\" {}", group.schemas.front(),
+                    missing ? "does not exist" : "has no version table"),
+        fmt::format("{} {} it{}.",
+                    missing ? "tenantctl tenant create" : "tenantctl tenant adopt --schema",
+                    group.schemas.front() + (missing ? " makes" : " gives"),
+                    context.command == "upgrade" ? "; so does --create" : ""));
+  }
+}
+
+}  // namespace
+
+Scope scope_of_schemas(const Context& context) {
+  const Settings& settings = context.settings;
+  const auto& schemas = settings.schemas;
+  const bool names_shared =
+      std::find(schemas.begin(), schemas.end(), settings.shared_schema) != schemas.end();
+  if (names_shared && schemas.size() > 1) {
+    throw UsageError(
+        fmt::format("{} holds the shared scope, the others are tenants", settings.shared_schema),
+        "Name them in two commands.");
+  }
+  const bool asks_shared = settings.scope == "shared";
+  if (asks_shared && !schemas.empty() && !names_shared) {
+    throw UsageError(
+        fmt::format("schema {} is not of the shared scope, {} is", schemas.front(),
+                    settings.shared_schema),
+        "Leave --scope out, or say --scope tenant; --shared-schema names another one.");
+  }
+  if (settings.scope == "tenant" && names_shared) {
+    throw UsageError(fmt::format("schema {} holds the shared scope", settings.shared_schema),
+                     "Say --scope shared.");
+  }
+  return asks_shared || names_shared ? Scope::shared : Scope::tenant;
+}
+
+ExitCode migrate(const Context& context, const Folders& folders, const Migration& migration) {
+  Session session(context);
+  const std::string& shared_schema = context.settings.shared_schema;
+  std::optional<ScopeRun> shared;
+  std::optional<ScopeRun> tenants;
+  Fleet fleet;
+  if (migration.tenants) {
+    const Selection chosen = selection(context);
+    fleet = migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
+    const auto selected =
+        migration.schemas.empty() ? select_tenants(fleet, chosen, shared_schema) : all_of(fleet);
+    tenants = plan_scope(session, fleet, selected, folders.tenant, migration, chosen.only_behind);
+    if (!migration.schemas.empty())
+      refuse_unprepared(context, tenants->plan);
+  }
+  if (migration.shared) {
+    const Fleet one = session.schemas({shared_schema});
+    shared = plan_scope(session, one, all_of(one), folders.shared, migration, false);
+    if (migration.create_shared == Missing::nothing)
+      refuse_unprepared(context, shared->plan);
+  }
+  if (context.settings.dry_run || context.settings.sql) {
+    return show_plan(context, session, migration, shared, tenants);
+  }
+  std::optional<Report> shared_report;
+  std::optional<Report> tenant_report;
+  if (shared) {
+    carry_out(context, session, *shared);
+    shared_report = std::move(shared->report);
+  }
+  if (tenants) {
+    if (shared_report && (shared_report->has_problem() || shared_report->interrupted)) {
+      tenant_report = not_started(tenants->plan, "the shared scope did not reach its target");
+    } else {
+      carry_out(context, session, *tenants);
+      tenant_report = std::move(tenants->report);
+      if (migration.after)
+        migration.after(session, *tenant_report);
+    }
+  }
+  write_run(*context.out, *context.err, context.settings.output,
+            {.command = context.command,
+             .run_id = session.run_id(),
+             .target = migration.target,
+             .shared = shared_report ? &*shared_report : nullptr,
+             .tenants = tenant_report ? &*tenant_report : nullptr,
+             .shared_folder = &folders.shared,
+             .tenant_folder = &folders.tenant});
+  return exit_code(shared_report, tenant_report);
+}
+
+ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,
+                           const std::string& schema, const Migration& migration) {
+  const RevisionFolder& folder = folders.of(scope);
+  const Plan to_there = plan_stamp(folder, {}, Target::parse(context.settings.from));
+  History history;
+  for (const Step& step : to_there.steps) {
+    for (const RowChange& change : step.changes)
+      history.push_back(change.row);
+  }
+  FleetPlan plan;
+  FleetPlan::Group group;
+  group.work.plan = migration.plan(folder, history, Missing::nothing);
+  group.schemas = {schema};
+  plan.groups.push_back(std::move(group));
+  MigrateOptions options = migrate_options(context.settings, "");
+  // Settings differ by version: without a server, those that every supported one has.
+  options.server_version = 130000;
+  write_sql(*context.out, plan, options);
+  return ExitCode::ok;
+}
+
+}  // namespace tenantctl::cli

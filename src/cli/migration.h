@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+#include "rollout/fleet_plan.h"
+
+namespace tenantctl::cli {
+
+/// What a command that changes schemas wants: how each scope is planned, and for which schemas.
+struct Migration {
+  /// Plans one schema's history in a scope; see Replan.
+  using Planner =
+      std::function<Plan(const RevisionFolder& folder, const History& history, Missing missing)>;
+
+  std::string target = "head";  ///< as shown
+  Planner plan;
+  bool shared = false;                ///< the shared schema is part of it
+  bool tenants = false;               ///< tenants by selection...
+  std::vector<std::string> schemas;   ///< ...or exactly these, which need not be in the fleet
+  Missing create = Missing::nothing;  ///< what may be made for the named tenants
+  Missing create_shared = Missing::nothing;  ///< what may be made for the shared scope
+  /// After the tenants' run, before the result is written: tenant create undoes what failed.
+  std::function<void(Session& session, Report& report)> after;
+  bool repairs = false;  ///< plans also for rows that do not add up (stamp)
+};
+
+/// Reads the fleet, plans all groups, and shows the plan (--dry-run, --sql) or carries it out: the
+/// shared scope first, and no tenant if that fails. Writes the result.
+ExitCode migrate(const Context& context, const Folders& folders, const Migration& migration);
+
+/// `--sql --from REVISION`: the SQL for a schema that stands there, without any connection.
+ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,
+                           const std::string& schema, const Migration& migration);
+
+/// Which scope the named schemas belong to, checked against --scope. Throws UsageError if the
+/// shared schema is named with tenants, or --scope says otherwise.
+Scope scope_of_schemas(const Context& context);
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,67 @@
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+#include "output/folder_writer.h"
+#include "revision/new_revision.h"
+
+namespace tenantctl::cli {
+namespace {
+
+struct RevisionOptions {
+  std::string message;
+  bool no_transaction = false;
+};
+
+ExitCode run(const Context& context, const RevisionOptions& options) {
+  const Settings& settings = context.settings;
+  if (settings.scope.empty() && settings.schemas.empty()) {
+    throw UsageError("revision needs a scope", "Say --scope shared or --scope tenant.");
+  }
+  for (const std::string& schema : settings.schemas)
+    SchemaName::existing(schema);
+  const Scope scope = scope_of_schemas(context);
+  const auto folder = context.path(settings.migrations) / to_text(scope) / "versions";
+  const auto path = write_revision({.message = options.message,
+                                    .scope = scope,
+                                    .numbering = settings.numbering,
+                                    .transaction = !options.no_transaction},
+                                   folder, std::chrono::system_clock::now());
+  write_revision_file(*context.out, settings.output,
+                      path.lexically_proximate(std::filesystem::current_path()).string(), scope);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_revision(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("revision", "write a new revision");
+  auto options = std::make_shared<RevisionOptions>();
+  static const std::map<std::string, Numbering> numberings{{"timestamp", Numbering::timestamp},
+                                                           {"sequence", Numbering::sequence}};
+  command->add_option("MESSAGE", options->message, "what it does; becomes the file's name")
+      ->required();
+  command->add_option("--scope", context.settings.scope, "shared or tenant")
+      ->check(CLI::IsMember({"shared", "tenant"}));
+  add_setting(*command, "-s,--schema", context.settings.schemas,
+              "a schema of that scope; checked against it, not used else");
+  command->add_option("--numbering", context.settings.numbering, "timestamp or sequence")
+      ->transform(CLI::CheckedTransformer(numberings, CLI::ignore_case))
+      ->default_str("timestamp")
+      ->option_text("timestamp|sequence [timestamp]")
+      ->envname(variable_of("--numbering"));
+  command->add_flag("--no-transaction", options->no_transaction,
+                    "sections run outside a transaction (CREATE INDEX CONCURRENTLY)");
+  describe_output(*command, context.settings);
+  add_setting(*command, "--migrations", context.settings.migrations,
+              "folder with shared/versions and tenant/versions")
+      ->capture_default_str();
+  add_setting(*command, "--shared-schema", context.settings.shared_schema,
+              "schema of the shared scope")
+      ->capture_default_str();
+  add_example(*command, "tenantctl revision \"add invoices\" --scope tenant");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run(context, *options); };
+  });
+}
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,260 @@
+#include "cli/session.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <random>
+
+#include "base/text.h"
+#include "output/result_writer.h"
+#include "pq/transaction.h"
+
+namespace tenantctl::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int oldest_server = 130000;
+
+std::atomic<int>& signals() {
+  static std::atomic<int> count{0};
+  return count;
+}
+
+extern "C" void count_signal(int /*signal*/) { signals().fetch_add(1); }
+
+// RFC 4122, version 4.
+std::string random_uuid() {
+  std::random_device device;
+  std::uniform_int_distribution<unsigned> byte(0, 255);
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    unsigned value = byte(device);
+    if (i == 6)
+      value = (value & 0x0FU) | 0x40U;
+    if (i == 8)
+      value = (value & 0x3FU) | 0x80U;
+    if (i == 4 || i == 6 || i == 8 || i == 10)
+      text += '-';
+    text += fmt::format("{:02x}", value);
+  }
+  return text;
+}
+
+void warn(const Context& context, const std::string& message) {
+  if (!context.settings.quiet)
+    *context.err << "tenantctl: warning: " << escaped(message) << '\n';
+}
+
+std::vector<std::string> lines_of(std::istream& input) {
+  std::vector<std::string> lines;
+  std::string line;
+  while (std::getline(input, line)) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
+      line.pop_back();
+    if (!line.empty() && line.front() != '#')
+      lines.push_back(line);
+  }
+  return lines;
+}
+
+std::vector<std::string> read_names(const Context& context) {
+  const std::string& file = context.settings.tenants_file;
+  std::vector<std::string> names;
+  if (file == "-") {
+    names = lines_of(std::cin);
+  } else {
+    std::ifstream input(file);
+    if (!input) {
+      throw UsageError(fmt::format("cannot read the tenants file {}", escaped(file)),
+                       "It holds one schema name a line; - is standard input.");
+    }
+    names = lines_of(input);
+  }
+  if (names.empty()) {
+    throw UsageError("the tenants file names no schema", "It holds one schema name a line.");
+  }
+  return names;
+}
+
+}  // namespace
+
+const std::atomic<int>& signal_count() { return signals(); }
+
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = count_signal;
+  sigemptyset(&action.sa_mask);
+  // Without SA_RESTART: a wait ends, and the flag is seen.
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+Folders read_folders(const Context& context) {
+  const RevisionFolder::Limits limits{.file_size = context.settings.max_file_size};
+  const auto read = [&](Scope scope) {
+    const auto path = context.path(context.settings.migrations) / to_text(scope) / "versions";
+    const auto shown = path.lexically_proximate(std::filesystem::current_path());
+    return RevisionFolder::read(shown.empty() ? path : shown, scope, limits);
+  };
+  std::vector<Finding> findings;
+  Folders folders;
+  for (const Scope scope : {Scope::shared, Scope::tenant}) {
+    try {
+      (scope == Scope::shared ? folders.shared : folders.tenant) = read(scope);
+    } catch (const FolderError& error) {
+      findings.insert(findings.end(), error.findings().begin(), error.findings().end());
+    }
+  }
+  if (!findings.empty())
+    throw FolderError(std::move(findings));
+  for (const RevisionFolder* folder : {&folders.shared, &folders.tenant}) {
+    for (const Finding& finding : folder->warnings()) {
+      warn(context,
+           fmt::format("{}:{}: {}", finding.place.file, finding.place.line, finding.message));
+    }
+  }
+  return folders;
+}
+
+FleetQuery fleet_query(const Settings& settings) {
+  return {.version_table = settings.version_table,
+          .owners = settings.owners,
+          .tenants_query = settings.tenants_query};
+}
+
+TableOptions table_options(const Settings& settings, const std::string& run_id) {
+  return {.name = settings.version_table,
+          .owners = settings.owners,
+          .run_id = run_id,
+          .tool_version = TENANTCTL_VERSION};
+}
+
+MigrateOptions migrate_options(const Settings& settings, const std::string& run_id) {
+  MigrateOptions options;
+  options.table = table_options(settings, run_id);
+  options.shared_schema = settings.shared_schema;
+  options.shared_in_path = settings.shared_in_path;
+  options.search_path_extra = settings.search_path_extra;
+  options.lock_timeout = settings.lock_timeout;
+  options.concurrent_lock_timeout = settings.concurrent_lock_timeout;
+  options.statement_timeout = settings.statement_timeout;
+  for (const std::string& variable : settings.variables) {
+    const std::size_t equals = variable.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw UsageError("a --var is not name=value", "Write --var name=value.");
+    }
+    options.variables[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  return options;
+}
+
+Selection selection(const Context& context) {
+  const Settings& settings = context.settings;
+  Selection selection{.schemas = settings.schemas,
+                      .tenants = settings.tenants,
+                      .excludes = settings.excludes,
+                      .only_behind = settings.only_behind};
+  if (!settings.tenants_file.empty()) {
+    for (std::string& name : read_names(context))
+      selection.schemas.push_back(std::move(name));
+  }
+  for (const std::string& name : selection.schemas)
+    SchemaName::existing(name);
+  return selection;
+}
+
+Session::Session(const Context& context) : context_(context), run_id_(random_uuid()) {
+  // One open file a run, not one a schema; but a name that cannot be is refused before connecting.
+  SchemaName::existing(context.settings.shared_schema);
+  connection_ = std::make_unique<pq::Connection>(
+      pq::Connection::open({.url = context.settings.database_url,
+                            .application_name = "tenantctl/" + run_id_.substr(0, 8),
+                            .timeout = context.settings.connect_timeout}));
+  pipeline_ = std::make_unique<pq::Pipeline>(*connection_);
+  check_server();
+  warn_about_connection();
+}
+
+pq::Deadline Session::deadline() const { return pq::Clock::now() + 120s; }
+
+void Session::check_server() {
+  if (connection_->server_version() < oldest_server) {
+    throw UsageError(
+        fmt::format("the server is PostgreSQL {}", connection_->server_version() / 10000),
+        "tenantctl needs PostgreSQL 13 or newer.");
+  }
+  bool standby = false;
+  int pid = 0;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), "
+                             "pg_catalog.current_setting('is_superuser')",
+                      .on_row = [&](const pq::Row& row) {
+                        standby = row.text(0) == "t";
+                        pid = std::stoi(std::string(row.text(1)));
+                        superuser_ = row.text(2) == "on";
+                      }});
+  const pq::FlightAnswer answer = pipeline_->wait_for_answer(std::move(messages), deadline());
+  if (const pq::Answer* failure = answer.failure())
+    throw pq::ServerError(*failure->error);
+  if (standby) {
+    throw UsageError(
+        "the server is a standby: nothing can be written there, and what it shows is late",
+        "Connect to the primary.");
+  }
+  via_pooler_ = pid != connection_->backend_pid();
+}
+
+void Session::warn_about_connection() const {
+  if (superuser_) {
+    warn(context_, "connected as a superuser; a role that owns the schemas is enough, and safer");
+  }
+  if (connection_->is_local())
+    return;
+  const std::string mode = pq::ssl_mode(context_.settings.database_url);
+  if (mode != "verify-full") {
+    warn(context_,
+         fmt::format("sslmode is {}: the server's identity is not checked; use verify-full", mode));
+  }
+}
+
+Fleet Session::fleet() {
+  return read_fleet(*pipeline_, fleet_query(context_.settings), context_.settings.shared_schema,
+                    deadline());
+}
+
+Fleet Session::schemas(const std::vector<std::string>& names) {
+  return read_schemas(*pipeline_, fleet_query(context_.settings), names, deadline());
+}
+
+std::vector<Standing> Session::standings(const Fleet& fleet,
+                                         const std::vector<std::uint32_t>& selected,
+                                         const RevisionFolder& folder) {
+  return read_standings(*pipeline_, fleet, selected, folder,
+                        table_options(context_.settings, run_id_), deadline());
+}
+
+RolloutOptions Session::rollout_options() const {
+  const Settings& settings = context_.settings;
+  RolloutOptions options;
+  options.worker.connect = {
+      .url = settings.direct_url.empty() ? settings.database_url : settings.direct_url,
+      .application_name = "tenantctl/" + run_id_.substr(0, 8) + "/run",
+      .timeout = settings.connect_timeout};
+  options.worker.depth = settings.depth;
+  options.worker.reconnect_timeout = settings.reconnect_timeout;
+  options.migrate = migrate_options(settings, run_id_);
+  options.migrate.server_version = server_version();
+  options.patience.lock_wait = settings.lock_wait;
+  options.patience.tries = settings.tries;
+  options.jobs = settings.jobs;
+  options.via_pooler = via_pooler_ && settings.direct_url.empty();
+  return options;
+}
+
+}  // namespace tenantctl::cli

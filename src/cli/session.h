@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/context.h"
+#include "migrate/migrator.h"
+#include "pq/pipeline.h"
+#include "revision/revision_folder.h"
+#include "rollout/rollout.h"
+#include "rollout/selection.h"
+#include "rollout/standing.h"
+#include "tenant/fleet.h"
+
+namespace tenantctl::cli {
+
+/// Both scopes' revisions, read before any connection is made. Warnings go to stderr.
+struct Folders {
+  RevisionFolder shared;
+  RevisionFolder tenant;
+
+  const RevisionFolder& of(Scope scope) const { return scope == Scope::shared ? shared : tenant; }
+};
+Folders read_folders(const Context& context);
+
+/// The control connection of a command: finds the fleet, reads standings, cancels; revisions run on
+/// connections of the rollout's own. Checks on opening what every command needs to know: that the
+/// server is a primary of a supported version, whether a pooler stands in between.
+class Session {
+ public:
+  /// Throws UnavailableError, UsageError (a standby, a server too old).
+  explicit Session(const Context& context);
+
+  pq::Pipeline& pipeline() { return *pipeline_; }
+  bool via_pooler() const { return via_pooler_; }
+  int server_version() const { return connection_->server_version(); }
+
+  Fleet fleet();
+  Fleet schemas(const std::vector<std::string>& names);
+  std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
+                                  const RevisionFolder& folder);
+
+  RolloutOptions rollout_options() const;
+  const std::string& run_id() const { return run_id_; }
+  pq::Deadline deadline() const;
+
+ private:
+  void check_server();
+  void warn_about_connection() const;
+
+  const Context& context_;
+  std::unique_ptr<pq::Connection> connection_;
+  std::unique_ptr<pq::Pipeline> pipeline_;
+  bool via_pooler_ = false;
+  bool superuser_ = false;
+  std::string run_id_;
+};
+
+FleetQuery fleet_query(const Settings& settings);
+TableOptions table_options(const Settings& settings, const std::string& run_id);
+/// Throws UsageError for a --var that is no name=value.
+MigrateOptions migrate_options(const Settings& settings, const std::string& run_id);
+Selection selection(const Context& context);
+
+/// How many times SIGINT or SIGTERM arrived since watch_signals().
+const std::atomic<int>& signal_count();
+void watch_signals();
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "output/format.h"
+#include "revision/new_revision.h"
+
+namespace tenantctl::cli {
+
+/// Everything that an option, a TENANTCTL_* variable or a key of tenantctl.toml can say. Commands
+/// declare the parts they obey (describe_...), so that one option has one name, default and meaning
+/// everywhere. Paths are as given; relative ones count from the configuration file's folder.
+struct Settings {
+  // where
+  std::string database_url;
+  std::string direct_url;
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::string migrations = "migrations";
+  std::string shared_schema = "shared";
+  std::string version_table = "tenantctl_version";
+  std::vector<std::string> owners;
+  std::string tenants_query;
+  std::uint64_t max_file_size = 16U << 20U;  ///< bytes
+
+  // which
+  std::vector<std::string> schemas;
+  std::vector<std::string> tenants;
+  std::vector<std::string> excludes;
+  std::string tenants_file;
+  bool only_behind = false;
+  std::string scope;
+
+  // how
+  std::vector<std::string> search_path_extra;
+  bool shared_in_path = false;
+  std::vector<std::string> variables;
+  std::chrono::milliseconds lock_timeout{1'000};
+  std::chrono::milliseconds concurrent_lock_timeout{30'000};
+  std::chrono::milliseconds statement_timeout{0};
+  std::chrono::milliseconds lock_wait{30'000};
+  std::uint32_t tries = 8;
+  std::chrono::milliseconds reconnect_timeout{30'000};
+  std::size_t jobs = 4;
+  std::size_t depth = 1;
+  bool allow_out_of_order = false;
+  bool dry_run = false;
+  bool sql = false;
+  std::string from;
+  bool yes = false;
+
+  // shown
+  Format output = Format::text;
+  bool quiet = false;
+
+  Numbering numbering = Numbering::timestamp;
+};
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,110 @@
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+struct StampOptions {
+  std::string target;
+  bool all = false;
+};
+
+// For stamp and accept-checksum alike: named schemas, the shared one, or all tenants.
+ExitCode record(const Context& context, const Folders& folders, Migration& migration, bool all) {
+  const Settings& settings = context.settings;
+  if (all && !settings.schemas.empty()) {
+    throw UsageError("--all and --schema exclude each other", "Give one of them.");
+  }
+  if (all) {
+    migration.tenants = true;
+    return migrate(context, folders, migration);
+  }
+  const Scope scope = scope_of_schemas(context);
+  if (settings.schemas.empty() && scope == Scope::tenant) {
+    throw UsageError(context.command + " needs a schema", "Name it with --schema, or say --all.");
+  }
+  for (const std::string& schema : settings.schemas)
+    SchemaName::existing(schema);
+  migration.shared = scope == Scope::shared;
+  migration.tenants = scope == Scope::tenant;
+  if (migration.tenants)
+    migration.schemas = settings.schemas;
+  return migrate(context, folders, migration);
+}
+
+ExitCode run_stamp(const Context& context, const StampOptions& options) {
+  const Folders folders = read_folders(context);
+  Migration migration;
+  migration.target = options.target;
+  migration.repairs = true;
+  migration.create = Missing::table;
+  migration.create_shared = Missing::table;
+  migration.plan = [target = Target::parse(options.target)](
+                       const RevisionFolder& folder, const History& history, Missing missing) {
+    return plan_stamp(folder, history, target, missing);
+  };
+  return record(context, folders, migration, options.all);
+}
+
+ExitCode run_accept(const Context& context, const StampOptions& options) {
+  const Folders folders = read_folders(context);
+  const Target target = Target::parse(options.target);
+  if (target.kind() != Target::Kind::revision) {
+    throw UsageError(fmt::format("\"{}\" is no revision", options.target),
+                     "accept-checksum takes one revision.");
+  }
+  // Named before connecting; each scope has its own.
+  const bool shared = !options.all && scope_of_schemas(context) == Scope::shared;
+  target.find_in(shared ? folders.shared : folders.tenant);
+  Migration migration;
+  migration.target = options.target;
+  migration.plan = [target](const RevisionFolder& folder, const History& history,
+                            Missing /*missing*/) {
+    return plan_accept(folder, history, target.find_in(folder));
+  };
+  return record(context, folders, migration, options.all);
+}
+
+void describe_common(CLI::App& command, Context& context, StampOptions& options) {
+  describe_schemas(command, context.settings);
+  command
+      .add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
+      ->check(CLI::IsMember({"shared", "tenant"}));
+  command.add_flag("--all", options.all, "every tenant");
+  describe_selection(command, context.settings);
+  describe_output(command, context.settings);
+  describe_folder(command, context.settings);
+  describe_connection(command, context.settings);
+  describe_run(command, context.settings);
+  describe_plan(command, context.settings);
+  add_switch(command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
+}
+
+}  // namespace
+
+void add_stamp(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("stamp", "record a revision without running anything");
+  auto options = std::make_shared<StampOptions>();
+  command->add_option("TARGET", options->target, "head, base or a revision")->required();
+  describe_common(*command, context, *options);
+  add_example(*command, "tenantctl stamp head --schema tenant_acme");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_stamp(context, *options); };
+  });
+}
+
+void add_accept_checksum(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("accept-checksum", "record an intended edit of an applied revision");
+  auto options = std::make_shared<StampOptions>();
+  command->add_option("REVISION", options->target, "the edited revision")->required();
+  describe_common(*command, context, *options);
+  add_example(*command, "tenantctl accept-checksum 20261120101600 --all");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_accept(context, *options); };
+  });
+}
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <map>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/session.h"
+#include "output/result_writer.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+std::string note_of(const Standing& standing) {
+  switch (standing.state) {
+    case Standing::State::marked:
+      return "";
+    case Standing::State::unmarked:
+      return "unmarked: its mark is lost; the next upgrade writes it";
+    case Standing::State::bare:
+      return "unmarked: no version table";
+    case Standing::State::foreign:
+      return "foreign: its version table is not ours alone";
+    case Standing::State::missing:
+      return "missing: no such schema";
+    case Standing::State::dropping:
+      return "half-dropped";
+    case Standing::State::broken:
+      break;
+  }
+  return standing.problem;
+}
+
+StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
+                             const RevisionFolder& folder) {
+  StatusResult::Group group;
+  group.state = standing.state;
+  group.revision = revision_text(folder, standing.mark.head);
+  group.note = note_of(standing);
+  const bool known =
+      standing.state == Standing::State::marked || standing.state == Standing::State::unmarked;
+  if (!known)
+    group.revision = "-";
+  if (known) {
+    try {
+      group.behind = plan_upgrade(folder, standing.history, Target::head()).steps.size();
+    } catch (const Error& error) {
+      group.note = error.what();
+    }
+  }
+  for (const std::uint32_t i : standing.members)
+    group.schemas.push_back(fleet.schemas[i].schema);
+  return group;
+}
+
+StatusResult status_of(Session& session, const Fleet& fleet,
+                       const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
+                       bool only_behind) {
+  StatusResult result;
+  result.scope = folder.scope();
+  result.revisions = folder.revisions().size();
+  result.head = folder.empty() ? "base" : folder.revisions().back().title();
+  for (const Standing& standing : session.standings(fleet, selected, folder)) {
+    StatusResult::Group group = group_of(standing, fleet, folder);
+    if (only_behind && group.behind == 0 && group.note.empty())
+      continue;
+    result.groups.push_back(std::move(group));
+  }
+  std::stable_sort(result.groups.begin(), result.groups.end(), [](const auto& a, const auto& b) {
+    return std::pair(!a.note.empty(), a.behind) < std::pair(!b.note.empty(), b.behind);
+  });
+  return result;
+}
+
+std::vector<StatusResult> read_status(const Context& context) {
+  const Settings& settings = context.settings;
+  const Selection chosen = selection(context);
+  const Folders folders = read_folders(context);
+  Session session(context);
+  const Fleet fleet = session.fleet();
+  const auto selected = select_tenants(fleet, chosen, settings.shared_schema);
+  std::vector<StatusResult> results;
+  if (!folders.shared.empty()) {
+    const FoundSchema* found = fleet.find(settings.shared_schema);
+    std::vector<std::uint32_t> one;
+    if (found != nullptr)
+      one.push_back(static_cast<std::uint32_t>(found - fleet.schemas.data()));
+    results.push_back(status_of(session, fleet, one, folders.shared, false));
+    if (found == nullptr) {
+      results.back().groups.push_back({.state = Standing::State::missing,
+                                       .revision = "-",
+                                       .behind = folders.shared.revisions().size(),
+                                       .note = "missing: the first upgrade makes it",
+                                       .schemas = {settings.shared_schema}});
+    }
+  }
+  results.push_back(status_of(session, fleet, selected, folders.tenant, chosen.only_behind));
+  return results;
+}
+
+bool is_at_head(const std::vector<StatusResult>& results) {
+  return std::all_of(results.begin(), results.end(), [](const StatusResult& result) {
+    return std::all_of(result.groups.begin(), result.groups.end(),
+                       [](const auto& group) { return group.behind == 0 && group.note.empty(); });
+  });
+}
+
+void describe_common(CLI::App& command, Settings& settings) {
+  describe_schemas(command, settings);
+  describe_selection(command, settings);
+  describe_output(command, settings);
+  describe_folder(command, settings);
+  describe_connection(command, settings);
+  add_switch(command, "-q,--quiet", settings.quiet, "no warnings");
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("status", "the fleet by version, laggards named");
+  auto all = std::make_shared<bool>(false);
+  describe_common(*command, context.settings);
+  command->add_flag("--all", *all, "name also the schemas at head");
+  add_example(*command, "tenantctl status --only-behind");
+  command->callback([&context, all] {
+    context.run = [&context, all] {
+      const auto results = read_status(context);
+      write_status(*context.out, context.settings.output, context.command, results, *all);
+      return ExitCode::ok;
+    };
+  });
+}
+
+void add_check(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand(
+      "check", "for CI: exit 4 unless every schema is at head, unedited, marked");
+  describe_common(*command, context.settings);
+  add_example(*command, "tenantctl check --output json");
+  command->callback([&context] {
+    context.run = [&context] {
+      const auto results = read_status(context);
+      write_status(*context.out, context.settings.output, context.command, results, false);
+      return is_at_head(results) ? ExitCode::ok : ExitCode::findings;
+    };
+  });
+}
+
+}  // namespace tenantctl::cli

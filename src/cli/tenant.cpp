@@ -1,0 +1,246 @@
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+#include "migrate/schema_drop.h"
+#include "output/folder_writer.h"
+#include "output/result_writer.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+struct TenantOptions {
+  std::vector<std::string> names;
+  std::string like;
+  std::string at = "base";
+};
+
+SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
+  return {session.pipeline(), table, settings.version_table};
+}
+
+// What was made before a revision failed is taken away again: a tenant is whole or not there.
+void undo_failed(const Context& context, Session& session, Report& report) {
+  for (SchemaReport& schema : report.schemas) {
+    if (!is_problem(schema.result) || schema.steps == 0)
+      continue;
+    const VersionTable table(SchemaName::existing(schema.schema),
+                             table_options(context.settings, session.run_id()));
+    try {
+      drop_of(session, table, context.settings).run(0, session.deadline());
+      schema.revision = 0;
+      if (schema.failure)
+        schema.failure->hint = "Nothing of the tenant was kept. " + schema.failure->hint;
+    } catch (const Error& error) {
+      if (!schema.failure)
+        schema.failure = std::make_unique<Failure>();
+      schema.failure->hint = fmt::format(
+          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
+          error.what(), schema.schema);
+    }
+  }
+}
+
+ExitCode run_create(const Context& context, const TenantOptions& options) {
+  for (const std::string& name : options.names) {
+    SchemaName::create(name);
+    if (name == context.settings.shared_schema) {
+      throw UsageError(fmt::format("{} holds the shared scope", name), "Use another name.");
+    }
+  }
+  const Folders folders = read_folders(context);
+  Migration migration;
+  migration.tenants = true;
+  migration.schemas = options.names;
+  migration.create = Missing::schema;
+  migration.plan = [](const RevisionFolder& folder, const History& history, Missing missing) {
+    if (missing != Missing::schema) {
+      throw UsageError("a schema of that name is there already",
+                       "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
+                       "existing schema a version table.");
+    }
+    return plan_upgrade(folder, history, Target::head(),
+                        {.allow_out_of_order = false, .missing = missing});
+  };
+  migration.after = [&context](Session& session, Report& report) {
+    undo_failed(context, session, report);
+  };
+  return migrate(context, folders, migration);
+}
+
+std::string state_text(const FoundSchema& found, bool marked) {
+  switch (found.state) {
+    case FoundSchema::State::ours:
+      return marked ? "ok" : "unmarked";
+    case FoundSchema::State::foreign:
+      return "foreign";
+    case FoundSchema::State::bare:
+      return "unmarked";
+    case FoundSchema::State::missing:
+      break;
+  }
+  return "missing";
+}
+
+ExitCode run_list(const Context& context) {
+  const Selection chosen = selection(context);
+  const Folders folders = read_folders(context);
+  Session session(context);
+  const Fleet fleet = session.fleet();
+  TenantList list;
+  for (const std::uint32_t i : select_tenants(fleet, chosen, context.settings.shared_schema)) {
+    const FoundSchema& found = fleet.schemas[i];
+    const auto mark = Mark::parse(fleet.comment_of(found));
+    list.tenants.push_back({.schema = found.schema,
+                            .revision = mark ? revision_text(folders.tenant, mark->head) : "-",
+                            .state = state_text(found, mark.has_value())});
+  }
+  write_tenants(*context.out, context.settings.output, list);
+  return ExitCode::ok;
+}
+
+// Only what is ours: anything else of that name is not a tenant.
+void check_droppable(Session& session, const Context& context, const std::string& name) {
+  if (name == context.settings.shared_schema) {
+    throw UsageError(fmt::format("{} holds the shared scope: it is no tenant", name),
+                     "tenantctl downgrade base --scope shared takes it back.");
+  }
+  const Fleet fleet = session.schemas({name});
+  const FoundSchema& found = fleet.schemas.front();
+  if (found.state == FoundSchema::State::ours)
+    return;
+  const bool missing = found.state == FoundSchema::State::missing;
+  throw UsageError(
+      fmt::format("\"{}\" is no tenant: {}", name,
+                  missing ? "there is no such schema" : "it has no version table of ours"),
+      missing ? "tenantctl tenant list shows all."
+              : "DROP SCHEMA removes what tenantctl does not know.");
+}
+
+ExitCode run_drop(const Context& context, const TenantOptions& options) {
+  for (const std::string& name : options.names)
+    SchemaName::existing(name);
+  Session session(context);
+  for (const std::string& name : options.names)
+    check_droppable(session, context, name);
+  if (!confirm(context,
+               fmt::format("Drop {} with everything in {}?", fmt::join(options.names, ", "),
+                           options.names.size() == 1 ? "it" : "them"))) {
+    throw UsageError("not confirmed: nothing was dropped");
+  }
+  for (const std::string& name : options.names) {
+    const VersionTable table(SchemaName::existing(name),
+                             table_options(context.settings, session.run_id()));
+    drop_of(session, table, context.settings).run(0, pq::Clock::now() + std::chrono::hours(1));
+  }
+  write_drop(*context.out, context.settings.output, options.names);
+  return ExitCode::ok;
+}
+
+ExitCode run_adopt(const Context& context, const TenantOptions& options) {
+  if (options.like.empty() == options.names.empty()) {
+    throw UsageError("adopt needs --like or --schema", "Give one of them: --like 'tenant_%'.");
+  }
+  for (const std::string& name : options.names)
+    SchemaName::existing(name);
+  const Folders folders = read_folders(context);
+  const Target target = Target::parse(options.at);
+  Migration migration;
+  migration.target = options.at;
+  migration.tenants = true;
+  migration.create = Missing::table;
+  migration.schemas = options.names;
+  if (!options.like.empty()) {
+    Session session(context);
+    migration.schemas = read_schema_names(session.pipeline(), options.like, session.deadline());
+    std::erase(migration.schemas, context.settings.shared_schema);
+    if (migration.schemas.empty()) {
+      throw UsageError(fmt::format("no schema is like '{}'", options.like),
+                       "The pattern is SQL's: % any run, _ any character.");
+    }
+  }
+  // A schema that has its version table already is left as it is.
+  migration.plan = [target](const RevisionFolder& folder, const History& history, Missing missing) {
+    if (missing == Missing::nothing) {
+      Plan plan;
+      plan.from = plan.to = Mark::of(folder.scope(), history);
+      return plan;
+    }
+    return plan_stamp(folder, history, target, missing);
+  };
+  return migrate(context, folders, migration);
+}
+
+void describe_common(CLI::App& command, Context& context) {
+  describe_output(command, context.settings);
+  describe_folder(command, context.settings);
+  describe_connection(command, context.settings);
+  add_switch(command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
+}
+
+void add_create(CLI::App& tenant, Context& context) {
+  CLI::App* command = tenant.add_subcommand("create", "a schema with its version table, at head");
+  auto options = std::make_shared<TenantOptions>();
+  command->add_option("NAME", options->names, "schema to create")->required();
+  describe_common(*command, context);
+  describe_run(*command, context.settings);
+  describe_plan(*command, context.settings);
+  add_example(*command, "tenantctl tenant create tenant_acme");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_create(context, *options); };
+  });
+}
+
+void add_list(CLI::App& tenant, Context& context) {
+  CLI::App* command = tenant.add_subcommand("list", "every tenant and where it stands");
+  describe_schemas(*command, context.settings);
+  describe_selection(*command, context.settings);
+  describe_common(*command, context);
+  add_example(*command, "tenantctl tenant list --tenants 'tenant_a*'");
+  command->callback([&context] { context.run = [&context] { return run_list(context); }; });
+}
+
+void add_drop(CLI::App& tenant, Context& context) {
+  CLI::App* command =
+      tenant.add_subcommand("drop", "remove a tenant's schema and everything in it");
+  auto options = std::make_shared<TenantOptions>();
+  command->add_option("NAME", options->names, "schema to drop")->required();
+  describe_common(*command, context);
+  add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
+  add_example(*command, "tenantctl tenant drop tenant_acme --yes");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_drop(context, *options); };
+  });
+}
+
+void add_adopt(CLI::App& tenant, Context& context) {
+  CLI::App* command =
+      tenant.add_subcommand("adopt", "give existing schemas an empty version table");
+  auto options = std::make_shared<TenantOptions>();
+  command->add_option("--like", options->like, "SQL pattern of schema names");
+  command->add_option("-s,--schema", options->names, "schema (repeatable)")
+      ->allow_extra_args(false);
+  command->add_option("--at", options->at, "revision that they are at already")
+      ->capture_default_str();
+  describe_common(*command, context);
+  describe_run(*command, context.settings);
+  describe_plan(*command, context.settings);
+  add_example(*command, "tenantctl tenant adopt --like 'tenant_%'");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_adopt(context, *options); };
+  });
+}
+
+}  // namespace
+
+void add_tenant(CLI::App& app, Context& context) {
+  CLI::App* tenant = app.add_subcommand("tenant", "the life of a tenant");
+  tenant->require_subcommand(1);
+  add_create(*tenant, context);
+  add_list(*tenant, context);
+  add_drop(*tenant, context);
+  add_adopt(*tenant, context);
+  add_example(*tenant, "tenantctl tenant create tenant_acme");
+}
+
+}  // namespace tenantctl::cli

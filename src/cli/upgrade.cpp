@@ -1,0 +1,123 @@
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+#include "revision/target.h"
+
+namespace tenantctl::cli {
+namespace {
+
+struct UpgradeOptions {
+  std::string target = "head";
+  bool create = false;
+};
+
+Migration upgrade_migration(const Settings& settings, const std::string& target) {
+  Migration migration;
+  migration.target = target;
+  migration.plan = [parsed = Target::parse(target), late = settings.allow_out_of_order](
+                       const RevisionFolder& folder, const History& history, Missing missing) {
+    return plan_upgrade(folder, history, parsed, {.allow_out_of_order = late, .missing = missing});
+  };
+  // The first upgrade of the shared scope makes its schema.
+  migration.create_shared = Missing::schema;
+  return migration;
+}
+
+ExitCode run(const Context& context, const UpgradeOptions& options) {
+  const Settings& settings = context.settings;
+  Migration migration = upgrade_migration(settings, options.target);
+  const Scope scope = scope_of_schemas(context);
+  if (settings.schemas.empty() && scope == Scope::tenant) {
+    throw UsageError(
+        "upgrade needs a schema",
+        "Name it with --schema, or say --scope shared; upgrade-all takes all tenants.");
+  }
+  for (const std::string& schema : settings.schemas) {
+    if (options.create && scope == Scope::tenant) {
+      SchemaName::create(schema);
+    } else {
+      SchemaName::existing(schema);
+    }
+  }
+  const Folders folders = read_folders(context);
+  if (!settings.from.empty()) {
+    return print_sql_offline(
+        context, folders, scope,
+        settings.schemas.empty() ? settings.shared_schema : settings.schemas.front(), migration);
+  }
+  migration.shared = scope == Scope::shared;
+  migration.tenants = scope == Scope::tenant;
+  if (migration.tenants)
+    migration.schemas = settings.schemas;
+  if (options.create)
+    migration.create = Missing::schema;
+  return migrate(context, folders, migration);
+}
+
+ExitCode run_all(const Context& context, const std::string& target) {
+  const Folders folders = read_folders(context);
+  Migration migration = upgrade_migration(context.settings, target);
+  const Target parsed = Target::parse(target);
+  migration.tenants = true;
+  // An empty shared folder asks for no shared schema.
+  migration.shared = !folders.shared.empty();
+  // TARGET is about tenants; the shared scope is a prerequisite and goes to its head.
+  migration.plan = [parsed, late = context.settings.allow_out_of_order](
+                       const RevisionFolder& folder, const History& history, Missing missing) {
+    const Target& goal = folder.scope() == Scope::shared ? Target::head() : parsed;
+    return plan_upgrade(folder, history, goal, {.allow_out_of_order = late, .missing = missing});
+  };
+  if (parsed.kind() == Target::Kind::revision)
+    parsed.find_in(folders.tenant);
+  return migrate(context, folders, migration);
+}
+
+void describe_target(CLI::App& command, std::string& target) {
+  command.add_option("TARGET", target, "head, a revision (unique prefix), or +N")
+      ->capture_default_str();
+}
+
+void describe_common(CLI::App& command, Settings& settings) {
+  describe_output(command, settings);
+  describe_folder(command, settings);
+  describe_connection(command, settings);
+  describe_run(command, settings);
+  describe_plan(command, settings);
+  add_switch(command, "--allow-out-of-order", settings.allow_out_of_order,
+             "apply revisions that are older than applied ones");
+  add_switch(command, "-q,--quiet", settings.quiet, "no progress, no warnings");
+}
+
+}  // namespace
+
+void add_upgrade(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("upgrade", "bring schemas, or the shared scope, forward");
+  auto options = std::make_shared<UpgradeOptions>();
+  describe_target(*command, options->target);
+  describe_schemas(*command, context.settings);
+  command
+      ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
+      ->check(CLI::IsMember({"shared", "tenant"}));
+  command->add_flag("--create", options->create, "make what is missing: schema and version table");
+  describe_common(*command, context.settings);
+  add_example(*command, "tenantctl upgrade --schema tenant_acme");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run(context, *options); };
+  });
+}
+
+void add_upgrade_all(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("upgrade-all", "bring the shared scope, then every tenant forward");
+  auto target = std::make_shared<std::string>("head");
+  describe_target(*command, *target);
+  describe_schemas(*command, context.settings);
+  describe_selection(*command, context.settings);
+  describe_common(*command, context.settings);
+  add_example(*command, "tenantctl upgrade-all --jobs 4 --exclude 'tenant_test_*'");
+  command->callback([&context, target] {
+    context.run = [&context, target] { return run_all(context, *target); };
+  });
+}
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "pq/message.h"
+
+namespace tenantctl {
+
+/// What a message of a segment is for: by it an error is understood.
+enum class Part {
+  begin,
+  settings,
+  install,  ///< CREATE SCHEMA, CREATE TABLE of the version table
+  fence,
+  row,        ///< our rows: guard, progress, changes
+  statement,  ///< the user's SQL
+  close,
+  mark,
+  commit,
+  lock,    ///< session lock, outside a transaction
+  release  ///< DISCARD ALL
+};
+
+/// One schema's work that travels together, up to its Sync, with the origin of every message.
+struct Segment {
+  struct Origin {
+    std::size_t step = 0;  ///< index into the plan's steps
+    Part part = Part::begin;
+    std::size_t statement = 0;  ///< of the section, for Part::statement
+  };
+
+  std::vector<pq::Message> messages;
+  std::vector<Origin> origins;
+  /// Must be alone on its connection: nothing before it unanswered, nothing sent behind it.
+  bool alone = false;
+
+  void add(pq::Message message, Origin origin) {
+    messages.push_back(std::move(message));
+    origins.push_back(origin);
+  }
+};
+
+}  // namespace tenantctl

@@ -1,0 +1,196 @@
+#include "output/folder_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "base/text.h"
+#include "output/json_document.h"
+#include "output/table.h"
+
+namespace tenantctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const AppliedRevision* find_row(const HistoryResult& result, RevisionNumber number) {
+  if (result.applied == nullptr)
+    return nullptr;
+  const auto at =
+      std::find_if(result.applied->begin(), result.applied->end(),
+                   [number](const AppliedRevision& row) { return row.number == number; });
+  return at == result.applied->end() ? nullptr : &*at;
+}
+
+std::string row_text(const HistoryResult& result, const Revision& revision) {
+  if (result.applied == nullptr)
+    return "";
+  const AppliedRevision* row = find_row(result, revision.number);
+  if (row == nullptr)
+    return "pending";
+  if (row->state != RowState::applied)
+    return std::string(to_text(row->state));
+  return row->checksum == revision.checksum ? "applied" : "applied, edited since";
+}
+
+Json revision_json(const Revision& revision) {
+  Json json;
+  json["number"] = revision.number;
+  json["revision"] = revision.title();
+  json["file"] = revision.file;
+  json["checksum"] = revision.checksum;
+  json["transaction"] = revision.up.transaction;
+  json["reversible"] = revision.down.has_value();
+  return json;
+}
+
+std::string section_note(const Section& section) {
+  return fmt::format("{}{}{}", counted(section.script.statements().size(), "statement"),
+                     section.transaction ? "" : ", outside a transaction",
+                     section.dropped_transaction ? ", its own BEGIN and COMMIT left out" : "");
+}
+
+void write_names(std::ostream& out, std::string_view verb, const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    out << fmt::format("{} {}\n", verb, escaped(name));
+}
+
+}  // namespace
+
+void write_init(std::ostream& out, Format format, const InitResult& result) {
+  if (format == Format::json) {
+    Json json = json_document("init");
+    json["made"] = result.made;
+    json["kept"] = result.kept;
+    out << json_text(json) << '\n';
+    return;
+  }
+  write_names(out, "made", result.made);
+  write_names(out, "kept", result.kept);
+  out << "Next: tenantctl revision \"create customers\" --scope tenant\n";
+}
+
+void write_revision_file(std::ostream& out, Format format, const std::string& path, Scope scope) {
+  if (format == Format::json) {
+    Json json = json_document("revision");
+    json["file"] = path;
+    json["scope"] = to_text(scope);
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << path << '\n';
+}
+
+void write_history(std::ostream& out, Format format, const HistoryResult& result) {
+  if (format == Format::json) {
+    Json json = json_document("history");
+    json["scope"] = to_text(result.folder->scope());
+    if (!result.schema.empty())
+      json["schema"] = result.schema;
+    json["revisions"] = Json::array();
+    for (const Revision& revision : result.folder->revisions()) {
+      Json one = revision_json(revision);
+      if (result.applied != nullptr)
+        one["state"] = row_text(result, revision);
+      json["revisions"].push_back(one);
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Revision& revision : result.folder->revisions()) {
+    std::string notes = revision.down ? "" : "irreversible";
+    if (!revision.up.transaction)
+      notes += notes.empty() ? "no transaction" : ", no transaction";
+    std::vector<std::string> row{revision.digits, revision.slug};
+    if (result.applied != nullptr)
+      row.push_back(row_text(result, revision));
+    row.push_back(notes);
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) {
+    out << fmt::format("no revision in the {} scope\n", to_text(result.folder->scope()));
+    return;
+  }
+  write_table(out, rows);
+}
+
+void write_revision_text(std::ostream& out, Format format, const Revision& revision) {
+  if (format == Format::json) {
+    Json json = json_document("show");
+    json.update(revision_json(revision));
+    json["scope"] = to_text(revision.scope);
+    json["up"] = revision.up.sql;
+    if (revision.down)
+      json["down"] = revision.down->sql;
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("revision  {}\nscope     {}\nfile      {}\nchecksum  {}\nup        {}\n",
+                     revision.title(), to_text(revision.scope), escaped(revision.file),
+                     revision.checksum, section_note(revision.up));
+  out << fmt::format("down      {}\n\n",
+                     revision.down ? section_note(*revision.down) : "none: irreversible");
+  out << "-- migrate:up\n" << escaped(revision.up.sql);
+  if (revision.down)
+    out << "\n-- migrate:down\n" << escaped(revision.down->sql);
+}
+
+void write_current(std::ostream& out, Format format, const CurrentResult& result) {
+  if (format == Format::json) {
+    Json json = json_document("current");
+    json["schemas"] = Json::array();
+    for (const CurrentResult::Schema& schema : result.schemas) {
+      Json one;
+      one["schema"] = schema.schema;
+      one["revision"] = schema.revision;
+      one["applied"] = schema.applied;
+      one["pending"] = schema.pending;
+      one["digest"] = schema.digest;
+      if (!schema.note.empty())
+        one["note"] = schema.note;
+      json["schemas"].push_back(one);
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const CurrentResult::Schema& schema : result.schemas) {
+    rows.push_back({escaped(schema.schema), schema.revision,
+                    schema.note.empty()
+                        ? fmt::format("{} applied, {} pending", schema.applied, schema.pending)
+                        : escaped(schema.note)});
+  }
+  write_table(out, rows);
+}
+
+void write_tenants(std::ostream& out, Format format, const TenantList& list) {
+  if (format == Format::json) {
+    Json json = json_document("tenant list");
+    json["tenants"] = Json::array();
+    for (const TenantList::Tenant& tenant : list.tenants) {
+      json["tenants"].push_back(
+          Json{{"schema", tenant.schema}, {"revision", tenant.revision}, {"state", tenant.state}});
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const TenantList::Tenant& tenant : list.tenants) {
+    rows.push_back({escaped(tenant.schema), tenant.revision, tenant.state});
+  }
+  write_table(out, rows);
+}
+
+void write_drop(std::ostream& out, Format format, const std::vector<std::string>& schemas) {
+  if (format == Format::json) {
+    Json json = json_document("tenant drop");
+    json["dropped"] = schemas;
+    out << json_text(json) << '\n';
+    return;
+  }
+  write_names(out, "dropped", schemas);
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,204 @@
+#include "output/json_writer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "output/json_document.h"
+
+namespace tenantctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json place_json(const Place& place) {
+  Json json;
+  json["file"] = place.file;
+  if (place.line > 0)
+    json["line"] = place.line;
+  if (place.column > 0)
+    json["column"] = place.column;
+  return json;
+}
+
+Json failure_json(const Failure& failure) {
+  Json json;
+  json["message"] = failure.message;
+  if (!failure.sqlstate.empty())
+    json["sqlstate"] = failure.sqlstate;
+  if (!failure.revision.empty())
+    json["revision"] = failure.revision;
+  if (failure.place)
+    json["place"] = place_json(*failure.place);
+  if (!failure.hint.empty())
+    json["hint"] = failure.hint;
+  return json;
+}
+
+Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
+  Json json;
+  json["schema"] = schema.schema;
+  json["result"] = to_text(schema.result);
+  json["revision"] = revision_text(folder, schema.revision);
+  json["steps"] = schema.steps;
+  json["tries"] = schema.tries;
+  json["duration_ms"] = schema.duration.count();
+  if (schema.failure != nullptr)
+    json["failure"] = failure_json(*schema.failure);
+  return json;
+}
+
+Json report_json(const Report& report, const RevisionFolder& folder) {
+  Json json;
+  Json counts;
+  const auto values = report.counts();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    counts[std::string(to_text(static_cast<Result>(i)))] = values[i];
+  }
+  json["counts"] = counts;
+  json["duration_ms"] = report.duration.count();
+  json["interrupted"] = report.interrupted;
+  if (!report.stopped_by.empty())
+    json["stopped_by"] = report.stopped_by;
+  json["schemas"] = Json::array();
+  for (const SchemaReport& schema : report.schemas) {
+    json["schemas"].push_back(schema_json(schema, folder));
+  }
+  json["causes"] = Json::array();
+  for (const Cause& cause : causes_of(report)) {
+    Json entry;
+    entry["result"] = to_text(cause.example->result);
+    if (cause.example->failure != nullptr)
+      entry["failure"] = failure_json(*cause.example->failure);
+    entry["schemas"] = cause.schemas;
+    json["causes"].push_back(entry);
+  }
+  return json;
+}
+
+std::string_view kind_text(Step::Kind kind) {
+  switch (kind) {
+    case Step::Kind::install:
+      return "install";
+    case Step::Kind::upgrade:
+      return "upgrade";
+    case Step::Kind::downgrade:
+      return "downgrade";
+    case Step::Kind::record:
+      break;
+  }
+  return "record";
+}
+
+std::string_view state_text(Standing::State state) {
+  switch (state) {
+    case Standing::State::marked:
+      return "marked";
+    case Standing::State::unmarked:
+      return "unmarked";
+    case Standing::State::bare:
+      return "bare";
+    case Standing::State::foreign:
+      return "foreign";
+    case Standing::State::missing:
+      return "missing";
+    case Standing::State::dropping:
+      return "dropping";
+    case Standing::State::broken:
+      break;
+  }
+  return "broken";
+}
+
+Json plan_json(const FleetPlan& plan) {
+  Json groups = Json::array();
+  for (const FleetPlan::Group& group : plan.groups) {
+    Json json;
+    json["state"] = state_text(group.state);
+    json["from"] = group.work.plan.from.head;
+    json["to"] = group.work.plan.to.head;
+    json["steps"] = Json::array();
+    for (const Step& step : group.work.plan.steps) {
+      Json entry;
+      entry["kind"] = kind_text(step.kind);
+      if (step.revision != nullptr) {
+        entry["revision"] = step.revision->title();
+        entry["checksum"] = step.revision->checksum;
+        entry["transaction"] = step.in_transaction();
+      }
+      json["steps"].push_back(entry);
+    }
+    if (group.problem)
+      json["problem"] = failure_json(*group.problem);
+    json["schemas"] = group.schemas;
+    groups.push_back(json);
+  }
+  return groups;
+}
+
+}  // namespace
+
+std::string json_text(const Json& json) {
+  // Server texts may be in any encoding; a document must be UTF-8.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string json_run(const RunResult& result) {
+  Json json = json_document(result.command);
+  json["run_id"] = result.run_id;
+  json["target"] = result.target;
+  if (result.shared != nullptr)
+    json["shared"] = report_json(*result.shared, *result.shared_folder);
+  if (result.tenants != nullptr) {
+    json["tenants"] = report_json(*result.tenants, *result.tenant_folder);
+  }
+  return json_text(json);
+}
+
+std::string json_plan(const PlanResult& result) {
+  Json json = json_document(result.command);
+  json["dry_run"] = true;
+  json["target"] = result.target;
+  if (result.shared != nullptr)
+    json["shared"] = plan_json(*result.shared);
+  if (result.tenants != nullptr)
+    json["tenants"] = plan_json(*result.tenants);
+  return json_text(json);
+}
+
+std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes) {
+  Json json = json_document(command);
+  json["scopes"] = Json::array();
+  for (const StatusResult& scope : scopes) {
+    Json entry;
+    entry["scope"] = to_text(scope.scope);
+    entry["head"] = scope.head;
+    entry["revisions"] = scope.revisions;
+    entry["groups"] = Json::array();
+    for (const StatusResult::Group& group : scope.groups) {
+      Json one;
+      one["state"] = state_text(group.state);
+      one["revision"] = group.revision;
+      one["behind"] = group.behind;
+      if (!group.note.empty())
+        one["note"] = group.note;
+      one["schemas"] = group.schemas;
+      entry["groups"].push_back(one);
+    }
+    json["scopes"].push_back(entry);
+  }
+  return json_text(json);
+}
+
+std::string json_error(std::string_view kind, const Error& error) {
+  Json json = json_document("error");
+  Json body;
+  body["kind"] = kind;
+  body["message"] = error.what();
+  if (!error.hint().empty())
+    body["hint"] = error.hint();
+  if (error.place())
+    body["place"] = place_json(*error.place());
+  json["error"] = body;
+  return json_text(json);
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "output/result_writer.h"
+
+namespace tenantctl {
+
+/// One JSON document per command, `format_version` first; within one number fields are only added.
+/// tests/schemas holds the JSON Schema of each.
+std::string json_run(const RunResult& result);
+std::string json_plan(const PlanResult& result);
+std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes);
+std::string json_error(std::string_view kind, const Error& error);
+
+}  // namespace tenantctl

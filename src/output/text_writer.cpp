@@ -1,0 +1,262 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "base/text.h"
+#include "output/json_writer.h"
+#include "output/result_writer.h"
+#include "output/table.h"
+
+namespace tenantctl {
+namespace {
+
+// A terminal's worth of names; more are for a program, and --output json has them all.
+constexpr std::size_t most_names = 200;
+
+std::string counts_text(const Report& report) {
+  std::string text;
+  const auto counts = report.counts();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0)
+      continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", counts[i],
+                        to_text(static_cast<Result>(i)));
+  }
+  return text.empty() ? "no schema" : text;
+}
+
+std::string speed_text(const Report& report) {
+  const auto seconds = static_cast<double>(report.duration.count()) / 1'000.0;
+  if (report.schemas.size() < 10 || seconds < 0.5)
+    return "";
+  return fmt::format(", {:.0f} schemas/s", static_cast<double>(report.schemas.size()) / seconds);
+}
+
+void write_shared(std::ostream& out, const RunResult& result) {
+  for (const SchemaReport& schema : result.shared->schemas) {
+    out << fmt::format(
+        "shared   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+        revision_text(*result.shared_folder, schema.revision),
+        schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
+  }
+}
+
+void write_tenants(std::ostream& out, const RunResult& result) {
+  const Report& report = *result.tenants;
+  if (report.schemas.size() == 1) {
+    const SchemaReport& schema = report.schemas.front();
+    out << fmt::format(
+        "tenant   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+        revision_text(*result.tenant_folder, schema.revision),
+        schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
+    return;
+  }
+  out << fmt::format("tenants  {} of {} in {}{}\n", counts_text(report),
+                     counted(report.schemas.size(), "schema"), duration_text(report.duration),
+                     speed_text(report));
+}
+
+void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
+  const SchemaReport& example = *cause.example;
+  const std::string who =
+      cause.schemas.size() == 1 ? escaped(example.schema) : counted(cause.schemas.size(), "schema");
+  if (example.failure == nullptr) {
+    err << fmt::format("tenantctl: {}: {}\n", who, to_text(example.result));
+  } else {
+    const Failure& failure = *example.failure;
+    const std::string state =
+        example.result == Result::failed ? "" : fmt::format("{}: ", to_text(example.result));
+    err << fmt::format(
+        "tenantctl: {}: {}{}{}\n", who, state, escaped(failure.message),
+        failure.sqlstate.empty() ? "" : fmt::format(" (SQLSTATE {})", failure.sqlstate));
+    if (failure.place)
+      err << place_text(*failure.place, "  ");
+  }
+  if (cause.schemas.size() > 1)
+    err << wrapped_names(cause.schemas, "  ", 100, most_names);
+  if (example.failure != nullptr && !example.failure->hint.empty()) {
+    err << "HINT: " << escaped(example.failure->hint) << '\n';
+  } else if (example.failure != nullptr && !example.failure->revision.empty()) {
+    err << fmt::format("HINT: {} at {}; mend the file and run the command again.\n",
+                       cause.schemas.size() == 1 ? "The schema is still" : "The example is still",
+                       revision_text(folder, example.revision));
+  }
+}
+
+void write_causes(std::ostream& err, const Report& report, const RevisionFolder& folder) {
+  for (const Cause& cause : causes_of(report))
+    write_cause(err, cause, folder);
+  if (!report.stopped_by.empty()) {
+    err << fmt::format("tenantctl: no further schema was started: {}\n",
+                       escaped(report.stopped_by));
+  }
+}
+
+std::string steps_text(const Plan& plan) {
+  if (plan.empty())
+    return "nothing to do";
+  std::vector<std::string> names;
+  for (const Step& step : plan.steps) {
+    switch (step.kind) {
+      case Step::Kind::install:
+        names.emplace_back("create the version table");
+        break;
+      case Step::Kind::upgrade:
+        names.push_back((step.resumes ? "finish " : "up ") + step.revision->title());
+        break;
+      case Step::Kind::downgrade:
+        names.push_back((step.resumes ? "finish taking back " : "down ") + step.revision->title());
+        break;
+      case Step::Kind::record:
+        names.push_back(step.changes.empty()
+                            ? "write the mark again"
+                            : fmt::format("record {}", counted(step.changes.size(), "row")));
+        break;
+    }
+  }
+  return fmt::format("{}", fmt::join(names, "\n  "));
+}
+
+void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
+  std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
+  out << fmt::format("{} {}", counted(group.schemas.size(), "schema"),
+                     group.work.plan.from.count == 0
+                         ? "at base"
+                         : fmt::format("at revision {}", group.work.plan.from.head));
+  if (group.work.missing == Missing::schema)
+    out << ", to be created";
+  out << '\n' << wrapped_names(names, "  = ", 100, 10);
+  out << "  "
+      << (group.problem ? fmt::format("{}: {}", to_text(group.result), group.problem->message)
+                        : steps_text(group.work.plan))
+      << '\n';
+}
+
+void write_status_group(std::ostream& out, const StatusResult::Group& group, bool lists_all) {
+  const bool at_head = group.behind == 0 && group.note.empty();
+  if (at_head && !lists_all)
+    return;
+  std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
+  out << fmt::format("\n{}{}:\n", group.revision,
+                     group.note.empty() ? "" : fmt::format(" ({})", group.note))
+      << wrapped_names(names, "  ", 100, group.schemas.size());
+}
+
+}  // namespace
+
+std::string duration_text(std::chrono::milliseconds duration) {
+  const auto count = duration.count();
+  if (count < 1'000)
+    return fmt::format("{} ms", count);
+  if (count < 60'000)
+    return fmt::format("{:.1f} s", static_cast<double>(count) / 1'000.0);
+  return fmt::format("{} min {} s", count / 60'000, count / 1'000 % 60);
+}
+
+std::string revision_text(const RevisionFolder& folder, RevisionNumber number) {
+  if (number == 0)
+    return "base";
+  const Revision* revision = folder.find(number);
+  return revision == nullptr ? folder.digits_of(number) : revision->title();
+}
+
+std::string place_text(const Place& place, std::string_view indent) {
+  std::string text = fmt::format("{}{}", indent, escaped(place.file));
+  if (place.line > 0)
+    text += fmt::format(":{}", place.line);
+  if (place.column > 0)
+    text += fmt::format(":{}", place.column);
+  text += "\n";
+  if (place.line == 0 || place.text.empty())
+    return text;
+  // Tabs keep their width under the caret only if both lines have them.
+  std::string caret;
+  const std::string line = place.text;
+  std::size_t character = 0;
+  for (std::size_t i = 0; i < line.size() && place.column > 0; ++i) {
+    const bool continues = (static_cast<unsigned char>(line[i]) & 0xC0U) == 0x80U;
+    if (continues)
+      continue;
+    if (++character >= static_cast<std::size_t>(place.column))
+      break;
+    caret += line[i] == '\t' ? '\t' : ' ';
+  }
+  text += fmt::format("{0}  {1}\n", indent, line);
+  if (place.column > 0)
+    text += fmt::format("{0}  {1}^\n", indent, caret);
+  return text;
+}
+
+void write_run(std::ostream& out, std::ostream& err, Format format, const RunResult& result) {
+  if (format == Format::json) {
+    out << json_run(result) << '\n';
+  } else {
+    if (result.shared != nullptr)
+      write_shared(out, result);
+    if (result.tenants != nullptr)
+      write_tenants(out, result);
+    out.flush();
+  }
+  if (result.shared != nullptr)
+    write_causes(err, *result.shared, *result.shared_folder);
+  if (result.tenants != nullptr)
+    write_causes(err, *result.tenants, *result.tenant_folder);
+}
+
+void write_plan(std::ostream& out, Format format, const PlanResult& result) {
+  if (format == Format::json) {
+    out << json_plan(result) << '\n';
+    return;
+  }
+  for (const FleetPlan* plan : {result.shared, result.tenants}) {
+    if (plan == nullptr)
+      continue;
+    out << (plan == result.shared ? "shared scope\n" : "tenant scope\n");
+    if (plan->groups.empty())
+      out << "no schema\n";
+    for (const FleetPlan::Group& group : plan->groups)
+      write_plan_group(out, group);
+  }
+}
+
+void write_status(std::ostream& out, Format format, std::string_view command,
+                  const std::vector<StatusResult>& scopes, bool lists_all) {
+  if (format == Format::json) {
+    out << json_status(command, scopes) << '\n';
+    return;
+  }
+  for (const StatusResult& scope : scopes) {
+    out << fmt::format("{} scope: {}, head {}\n", to_text(scope.scope),
+                       counted(scope.revisions, "revision"), scope.head);
+    std::vector<std::vector<std::string>> rows{{"REVISION", "SCHEMAS", "BEHIND", ""}};
+    for (const StatusResult::Group& group : scope.groups) {
+      rows.push_back(
+          {group.revision, fmt::to_string(group.schemas.size()),
+           group.behind == 0 && group.note.empty() ? "head" : fmt::to_string(group.behind),
+           group.note});
+    }
+    if (scope.groups.empty()) {
+      out << "no schema\n";
+    } else {
+      write_table(out, rows, {1, 2});
+    }
+    for (const StatusResult::Group& group : scope.groups)
+      write_status_group(out, group, lists_all);
+    if (&scope != &scopes.back())
+      out << '\n';
+  }
+}
+
+void write_error(std::ostream& out, std::ostream& err, Format format, std::string_view kind,
+                 const Error& error) {
+  if (format == Format::json)
+    out << json_error(kind, error) << std::endl;
+  err << "tenantctl: " << escaped(error.what()) << '\n';
+  if (error.place())
+    err << place_text(*error.place(), "  ");
+  if (!error.hint().empty())
+    err << "HINT: " << escaped(error.hint()) << '\n';
+}
+
+}  // namespace tenantctl

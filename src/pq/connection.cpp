@@ -1,0 +1,187 @@
+#include "pq/connection.h"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <regex>
+
+namespace tenantctl::pq {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct FreeOptions {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+using Options = std::unique_ptr<PQconninfoOption, FreeOptions>;
+
+bool looks_like_conninfo(const std::string& url) {
+  return url.find('=') != std::string::npos || url.starts_with("postgres://") ||
+         url.starts_with("postgresql://");
+}
+
+// libpq's own words for a bad connection string quote parts of it, passwords included (tried:
+// `u:s3c/ret@h` prints "s3c"), so they are dropped.
+void refuse_unusable(const std::string& url) {
+  if (!looks_like_conninfo(url))
+    return;
+  char* error = nullptr;
+  const Options parsed(PQconninfoParse(url.c_str(), &error));
+  PQfreemem(error);
+  if (parsed == nullptr) {
+    throw ConnectFailed("the connection string cannot be read",
+                        "Write it as postgresql://user@host:port/database (percent-encode special "
+                        "characters) or as keyword=value pairs; a password belongs in .pgpass.",
+                        "");
+  }
+}
+
+void drop_notice(void* /*unused*/, const PGresult* /*unused*/) {}
+
+// With verbose errors a refused connection reads `FATAL:  53300: sorry, too many clients already`:
+// the only way to a SQLSTATE while connecting.
+ConnectFailed connect_failure(PGconn* connection) {
+  std::string text = PQerrorMessage(connection);
+  std::string sqlstate;
+  std::smatch found;
+  static const std::regex code(R"((\w+):  ([0-9A-Z]{5}): )");
+  if (std::regex_search(text, found, code)) {
+    sqlstate = found[2];
+    text = text.substr(0, static_cast<std::size_t>(found.position(2))) +
+           text.substr(static_cast<std::size_t>(found.position(2)) + 7);
+  }
+  const std::size_t location = text.find("\nLOCATION:");
+  if (location != std::string::npos)
+    text.resize(location);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+    text.pop_back();
+  std::string hint =
+      "Check DATABASE_URL, --database-url or the PG* variables, and that the server runs.";
+  if (sqlstate == "53300")
+    hint = "All connection slots are taken: use fewer --jobs or wait.";
+  return {"cannot connect: " + text, hint, sqlstate};
+}
+
+}  // namespace
+
+void Connection::Closer::operator()(pg_conn* connection) const { PQfinish(connection); }
+
+Connection Connection::start(const ConnectOptions& options) {
+  refuse_unusable(options.url);
+  // keepalives and tcp_user_timeout bound the wait for a peer that vanished without a word.
+  const std::array<const char*, 9> names{
+      "dbname",           "fallback_application_name", "client_encoding",
+      "keepalives_idle",  "keepalives_interval",       "keepalives_count",
+      "tcp_user_timeout", "application_name",          nullptr};
+  const std::array<const char*, 9> values{options.url.empty() ? nullptr : options.url.c_str(),
+                                          "tenantctl",
+                                          "UTF8",
+                                          "30",
+                                          "10",
+                                          "3",
+                                          "60000",
+                                          options.application_name.c_str(),
+                                          nullptr};
+  Connection connection(PQconnectStartParams(names.data(), values.data(), 1));
+  if (connection.handle() == nullptr)
+    throw ConnectFailed("out of memory", "", "");
+  PQsetErrorVerbosity(connection.handle(), PQERRORS_VERBOSE);
+  PQsetNoticeReceiver(connection.handle(), drop_notice, nullptr);
+  if (PQstatus(connection.handle()) == CONNECTION_BAD)
+    throw connect_failure(connection.handle());
+  return connection;
+}
+
+Connection Connection::open(const ConnectOptions& options) {
+  const Deadline deadline = Clock::now() + options.timeout;
+  Connection connection = start(options);
+  Progress progress = Progress::writing;
+  while (progress != Progress::ready) {
+    if (!wait_for(connection.socket(), progress == Progress::writing, deadline)) {
+      throw ConnectFailed(
+          fmt::format("cannot connect: no answer within {} s", options.timeout / 1000ms),
+          "Check host and port, or give more time with --connect-timeout.", "");
+    }
+    progress = connection.advance();
+  }
+  return connection;
+}
+
+Connection::Progress Connection::advance() {
+  switch (PQconnectPoll(handle())) {
+    case PGRES_POLLING_READING:
+      return Progress::reading;
+    case PGRES_POLLING_WRITING:
+      return Progress::writing;
+    case PGRES_POLLING_OK:
+      PQsetErrorVerbosity(handle(), PQERRORS_DEFAULT);
+      return Progress::ready;
+    default:
+      throw connect_failure(handle());
+  }
+}
+
+int Connection::socket() const { return PQsocket(handle()); }
+int Connection::backend_pid() const { return PQbackendPID(handle()); }
+int Connection::server_version() const { return PQserverVersion(handle()); }
+std::string Connection::database() const { return PQdb(handle()); }
+std::string Connection::user() const { return PQuser(handle()); }
+bool Connection::is_encrypted() const { return PQsslInUse(handle()) != 0; }
+
+std::string Connection::parameter(const std::string& name) const {
+  const char* value = PQparameterStatus(handle(), name.c_str());
+  return value == nullptr ? "" : value;
+}
+
+std::string Connection::host() const {
+  const char* host = PQhost(handle());
+  return host == nullptr ? "" : host;
+}
+
+bool Connection::is_local() const {
+  const std::string name = host();
+  return name.empty() || name.starts_with('/') || name.starts_with('@') || name == "localhost" ||
+         name.starts_with("127.") || name == "::1";
+}
+
+void Connection::cancel() noexcept {
+  PGcancel* request = PQgetCancel(handle());
+  if (request == nullptr)
+    return;
+  std::array<char, 256> error{};
+  PQcancel(request, error.data(), static_cast<int>(error.size()));
+  PQfreeCancel(request);
+}
+
+bool wait_for(int socket, bool write, Deadline deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  if (left <= 0)
+    return false;
+  // Reading is always of interest: a server that cannot send does not read either.
+  const int events = write ? POLLIN | POLLOUT : POLLIN;
+  pollfd entry{.fd = socket, .events = static_cast<short>(events), .revents = 0};
+  const int timeout = static_cast<int>(std::min<std::int64_t>(left, 3'600'000));
+  return ::poll(&entry, 1, timeout) != 0;
+}
+
+std::string ssl_mode(const std::string& url) {
+  char* error = nullptr;
+  const Options given(looks_like_conninfo(url) ? PQconninfoParse(url.c_str(), &error) : nullptr);
+  PQfreemem(error);
+  for (const PQconninfoOption* o = given.get(); o != nullptr && o->keyword != nullptr; ++o) {
+    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr)
+      return o->val;
+  }
+  const Options defaults(PQconndefaults());
+  for (const PQconninfoOption* o = defaults.get(); o != nullptr && o->keyword != nullptr; ++o) {
+    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr)
+      return o->val;
+  }
+  return "prefer";
+}
+
+}  // namespace tenantctl::pq

@@ -1,0 +1,208 @@
+#include "pq/pipeline.h"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <utility>
+
+namespace tenantctl::pq {
+namespace {
+
+std::string field(const PGresult* result, int code) {
+  const char* value = PQresultErrorField(result, code);
+  return value == nullptr ? "" : value;
+}
+
+ServerFields fields_of(const PGresult* result) {
+  ServerFields fields{.sqlstate = field(result, PG_DIAG_SQLSTATE),
+                      .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
+                      .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
+                      .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
+                      .hint = field(result, PG_DIAG_MESSAGE_HINT),
+                      .context = field(result, PG_DIAG_CONTEXT),
+                      .schema = field(result, PG_DIAG_SCHEMA_NAME),
+                      .table = field(result, PG_DIAG_TABLE_NAME),
+                      .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
+                      .position = 0};
+  const std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
+  if (!position.empty())
+    fields.position = std::stoi(position);
+  if (fields.message.empty())
+    fields.message = PQresultErrorMessage(result);
+  return fields;
+}
+
+}  // namespace
+
+std::string_view Row::text(int column) const {
+  return {PQgetvalue(result_, 0, column),
+          static_cast<std::size_t>(PQgetlength(result_, 0, column))};
+}
+
+bool Row::is_null(int column) const { return PQgetisnull(result_, 0, column) != 0; }
+
+const Answer* FlightAnswer::failure() const {
+  for (const Answer& answer : answers) {
+    if (answer.kind == Answer::Kind::failed)
+      return &answer;
+  }
+  return nullptr;
+}
+
+Pipeline::Pipeline(Connection& connection) : connection_(connection) {
+  if (PQsetnonblocking(connection_.handle(), 1) != 0 ||
+      PQenterPipelineMode(connection_.handle()) != 1) {
+    fail();
+  }
+}
+
+void Pipeline::send(std::vector<Message> messages) {
+  PGconn* handle = connection_.handle();
+  for (const Message& message : messages) {
+    std::vector<const char*> values;
+    for (const auto& value : message.values)
+      values.push_back(value ? value->c_str() : nullptr);
+    if (PQsendQueryParams(handle, message.sql.c_str(), static_cast<int>(values.size()), nullptr,
+                          values.data(), nullptr, nullptr, 0) != 1) {
+      fail();
+    }
+  }
+  if (PQpipelineSync(handle) != 1)
+    fail();
+  const bool first = flights_.empty();
+  flights_.push_back({.messages = std::move(messages), .answer = {}, .next = 0});
+  // Only possible before the first result of a query is asked for.
+  if (first)
+    PQsetSingleRowMode(handle);
+  // No reading here: an answer taken off the socket now would leave nothing for poll() to see.
+  flush();
+}
+
+void Pipeline::flush() {
+  PGconn* handle = connection_.handle();
+  const int flushed = PQflush(handle);
+  if (flushed < 0) {
+    // What the server said before it went away is still in the socket.
+    PQconsumeInput(handle);
+    read_results();
+    fail();
+  }
+  wants_write_ = flushed == 1;
+}
+
+void Pipeline::advance() {
+  PGconn* handle = connection_.handle();
+  flush();
+  const bool alive = PQconsumeInput(handle) == 1;
+  read_results();
+  if (!alive || PQstatus(handle) == CONNECTION_BAD)
+    fail();
+}
+
+void Pipeline::read_results() {
+  PGconn* handle = connection_.handle();
+  while (!flights_.empty() && PQisBusy(handle) == 0) {
+    PGresult* result = PQgetResult(handle);
+    if (result != nullptr) {
+      receive(result);
+      continue;
+    }
+    if (PQstatus(handle) == CONNECTION_BAD)
+      return;
+    // A null result ends one message; the next one's mode is set before its first result.
+    Flight& flight = flights_.front();
+    if (flight.next < flight.messages.size())
+      ++flight.next;
+    PQsetSingleRowMode(handle);
+  }
+}
+
+void Pipeline::receive(pg_result* result) {
+  const std::unique_ptr<PGresult, decltype(&PQclear)> owned(result, PQclear);
+  if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+    finish_flight();
+    return;
+  }
+  Flight& flight = flights_.front();
+  if (flight.answer.answers.size() <= flight.next)
+    flight.answer.answers.resize(flight.next + 1);
+  receive_result(flight, result);
+}
+
+void Pipeline::receive_result(Flight& flight, pg_result* result) {
+  Answer& answer = flight.answer.answers[flight.next];
+  switch (PQresultStatus(result)) {
+    case PGRES_SINGLE_TUPLE:
+      if (const auto& on_row = flight.messages[flight.next].on_row)
+        on_row(Row(result));
+      break;
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_EMPTY_QUERY:
+      answer.kind = Answer::Kind::done;
+      answer.tag = PQcmdStatus(result);
+      break;
+    case PGRES_PIPELINE_ABORTED:
+      answer.kind = Answer::Kind::skipped;
+      break;
+    default:
+      // The first error of a message is the reason; a second one only says that the link is down.
+      if (answer.kind != Answer::Kind::failed) {
+        answer.kind = Answer::Kind::failed;
+        answer.error = fields_of(result);
+      }
+      if (answer.error->severity == "FATAL" || answer.error->severity == "PANIC") {
+        last_words_ = *answer.error;
+      }
+  }
+}
+
+void Pipeline::finish_flight() {
+  Flight flight = std::move(flights_.front());
+  flights_.pop_front();
+  flight.answer.answers.resize(flight.messages.size());
+  const PGTransactionStatusType status = PQtransactionStatus(connection_.handle());
+  flight.answer.in_failed_transaction = status == PQTRANS_INERROR;
+  flight.answer.in_transaction = status == PQTRANS_INTRANS || status == PQTRANS_ACTIVE;
+  complete_.push_back(std::move(flight.answer));
+  if (!flights_.empty())
+    PQsetSingleRowMode(connection_.handle());
+}
+
+std::optional<FlightAnswer> Pipeline::take() {
+  if (complete_.empty())
+    return std::nullopt;
+  FlightAnswer answer = std::move(complete_.front());
+  complete_.pop_front();
+  return answer;
+}
+
+FlightAnswer Pipeline::wait_for_answer(std::vector<Message> messages, Deadline deadline) {
+  send(std::move(messages));
+  while (true) {
+    if (auto answer = take())
+      return std::move(*answer);
+    if (!wait_for(connection_.socket(), wants_write_, deadline)) {
+      throw ConnectionLost("no answer from the server in time");
+    }
+    advance();
+  }
+}
+
+void Pipeline::fail() {
+  if (!last_words_.sqlstate.empty()) {
+    throw ConnectionLost(fmt::format("the connection was lost: {} (SQLSTATE {})",
+                                     last_words_.message, last_words_.sqlstate),
+                         last_words_);
+  }
+  std::string text = PQerrorMessage(connection_.handle());
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  for (char& c : text) {
+    if (c == '\n')
+      c = ' ';
+  }
+  throw ConnectionLost("the connection was lost: " + text);
+}
+
+}  // namespace tenantctl::pq

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <vector>
+
+#include "pq/pipeline.h"
+
+namespace tenantctl::pq {
+
+enum class Access { read_only, read_write };
+
+/// Runs statements of our own (discovery, reading a version table, dropping a tenant) in one
+/// transaction and one round trip: BEGIN, our settings, the messages, COMMIT. Revisions do not go
+/// this way; they travel as segments.
+///
+/// Throws ServerError for the first message that failed, with nothing kept; Error if the server
+/// answers COMMIT with anything else; ConnectionLost if the outcome is unknown. Reading also
+/// switches jit and parallel query off, which cost more than they give on catalogs.
+void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access access,
+                     Deadline deadline);
+
+/// Sends ROLLBACK if the last flight left a failed or open transaction.
+void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline);
+
+}  // namespace tenantctl::pq

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "revision/revision.h"
+
+namespace tenantctl {
+
+/// What a revision's file is called: `0012_backfill_total.sql`.
+struct FileName {
+  RevisionNumber number = 0;
+  std::string digits;
+  std::string slug;
+
+  /// Nothing if `name` (without a folder) is not a revision's: up to 18 digits, an underscore, a
+  /// slug of ASCII letters, digits, `_`, `-` and `.`, and `.sql`.
+  static std::optional<FileName> parse(std::string_view name);
+};
+
+/// A name that nobody can have meant as a revision: hidden, or neither starting with a digit nor
+/// ending in .sql. Anything else that does not parse is worth a finding.
+bool is_unrelated(std::string_view name);
+
+}  // namespace tenantctl

@@ -1,0 +1,140 @@
+#include "rollout/fleet_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tenantctl {
+namespace {
+
+Failure problem_of(std::string message, std::string hint) {
+  return {.message = std::move(message),
+          .hint = std::move(hint),
+          .sqlstate = {},
+          .revision = {},
+          .place = std::nullopt};
+}
+
+void refuse(FleetPlan::Group& group, Result result, std::string message, std::string hint) {
+  group.result = result;
+  group.problem = problem_of(std::move(message), std::move(hint));
+}
+
+void make_plan(FleetPlan::Group& group, const Standing& standing, const RevisionFolder& folder,
+               const Replan& plan) {
+  try {
+    group.work.plan = plan(standing.history, group.work.missing);
+  } catch (const HistoryError& error) {
+    refuse(group, Result::failed, error.what(), error.hint());
+    return;
+  }
+  // A lost mark is written again, or the next look at the fleet would read the rows again.
+  if (standing.state == Standing::State::unmarked && group.work.plan.empty()) {
+    group.work.plan = plan_remark(folder, standing.history);
+  }
+}
+
+void plan_group(FleetPlan::Group& group, const Standing& standing, const RevisionFolder& folder,
+                const Replan& plan, Missing create) {
+  switch (standing.state) {
+    case Standing::State::marked:
+    case Standing::State::unmarked:
+      make_plan(group, standing, folder, plan);
+      break;
+    case Standing::State::bare:
+      if (create == Missing::nothing) {
+        refuse(group, Result::unmarked, "the schema has no version table",
+               "tenantctl tenant adopt gives it one.");
+      } else {
+        group.work.missing = Missing::table;
+        make_plan(group, standing, folder, plan);
+      }
+      break;
+    case Standing::State::missing:
+      if (create != Missing::schema) {
+        refuse(group, Result::missing, "the schema does not exist",
+               "tenantctl tenant create makes it.");
+      } else {
+        group.work.missing = Missing::schema;
+        make_plan(group, standing, folder, plan);
+      }
+      break;
+    case Standing::State::foreign:
+      refuse(group, Result::foreign, "its version table is not ours alone",
+             "Look at the owner of schema and table, at triggers and rules; --owner names roles to "
+             "trust.");
+      break;
+    case Standing::State::dropping:
+      refuse(group, Result::failed, "the schema is half-dropped",
+             "Run tenantctl tenant drop again to finish.");
+      break;
+    case Standing::State::broken:
+      refuse(group, Result::failed, standing.problem,
+             "Its version table was changed by hand; tenantctl stamp records where it stands.");
+      break;
+  }
+}
+
+}  // namespace
+
+std::size_t FleetPlan::schema_count() const {
+  std::size_t count = 0;
+  for (const Group& group : groups)
+    count += group.schemas.size();
+  return count;
+}
+
+bool FleetPlan::has_steps() const {
+  return std::any_of(groups.begin(), groups.end(),
+                     [](const Group& group) { return !group.work.plan.empty(); });
+}
+
+FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
+                     const RevisionFolder& folder, const Replan& plan, Missing create,
+                     bool only_behind) {
+  FleetPlan fleet_plan;
+  for (const Standing& standing : standings) {
+    FleetPlan::Group group;
+    group.state = standing.state;
+    group.work.plan.from = standing.mark;
+    group.work.plan.to = standing.mark;
+    plan_group(group, standing, folder, plan, create);
+    if (only_behind && !group.problem && group.work.plan.empty())
+      continue;
+    for (const std::uint32_t i : standing.members)
+      group.schemas.push_back(fleet.schemas[i].schema);
+    fleet_plan.groups.push_back(std::move(group));
+  }
+  return fleet_plan;
+}
+
+Report run_fleet(const FleetPlan& plan, Rollout& rollout) {
+  std::vector<TaskGroup> groups;
+  std::vector<Task> tasks;
+  for (const FleetPlan::Group& group : plan.groups) {
+    if (group.problem)
+      continue;
+    const auto index = static_cast<std::uint32_t>(groups.size());
+    groups.push_back(group.work);
+    for (const std::string& schema : group.schemas)
+      tasks.push_back({schema, index});
+  }
+  // By name, whatever group: an operator who watches finds the place again.
+  std::sort(tasks.begin(), tasks.end(),
+            [](const Task& a, const Task& b) { return a.schema < b.schema; });
+  Report report = rollout.run(groups, tasks);
+  for (const FleetPlan::Group& group : plan.groups) {
+    if (!group.problem)
+      continue;
+    for (const std::string& schema : group.schemas) {
+      SchemaReport refused;
+      refused.schema = schema;
+      refused.result = group.result;
+      refused.revision = group.work.plan.from.head;
+      refused.failure = std::make_unique<Failure>(*group.problem);
+      report.schemas.push_back(std::move(refused));
+    }
+  }
+  return report;
+}
+
+}  // namespace tenantctl

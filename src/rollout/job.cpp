@@ -1,0 +1,271 @@
+#include "rollout/job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace tenantctl {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Jitter, so that two runs that met once do not meet again and again.
+std::chrono::milliseconds around(std::chrono::milliseconds time) {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  std::uniform_int_distribution<std::int64_t> spread(time.count() / 2, time.count() * 3 / 2);
+  return std::chrono::milliseconds(spread(random));
+}
+
+Failure failure_of(const std::string& message, const std::string& hint = {}) {
+  return {.message = message, .hint = hint, .sqlstate = {}, .revision = {}, .place = std::nullopt};
+}
+
+}  // namespace
+
+Job::Job(std::string schema, const Plan& plan, Missing missing, const Setup& setup)
+    : name_(SchemaName::existing(schema)),
+      plan_(&plan),
+      missing_(missing),
+      options_(*setup.migrate),
+      replan_(*setup.replan),
+      patience_(setup.patience),
+      table_(name_, setup.migrate->table),
+      mark_(plan.from) {
+  start(plan);
+}
+
+void Job::start(const Plan& plan) {
+  migrator_.emplace(name_, plan, options_);
+  plan_ = &plan;
+  prepare();
+}
+
+void Job::prepare() {
+  next_ = migrator_->next();
+  state_ = State::ready;
+}
+
+bool Job::begins_work() const {
+  if (!next_ || reading_ || !next_->alone)
+    return true;
+  const Part part = next_->origins.front().part;
+  return part == Part::statement || part == Part::lock;
+}
+
+Segment Job::take(pq::Deadline now) {
+  if (started_at_ == pq::Deadline{})
+    started_at_ = now;
+  state_ = State::sent;
+  if (reading_)
+    return read_segment();
+  Segment segment = std::move(*next_);
+  next_.reset();
+  return segment;
+}
+
+// The lock proves that no other session is at work here, so what is read is final.
+Segment Job::read_segment() {
+  Segment segment;
+  segment.add({.sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"}, {0, Part::begin, 0});
+  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"},
+              {0, Part::settings, 0});
+  segment.add(table_.lock(), {0, Part::fence, 0});
+  segment.add(table_.read(history_), {0, Part::row, 0});
+  segment.add({.sql = "COMMIT"}, {0, Part::commit, 0});
+  return segment;
+}
+
+void Job::fold(const pq::FlightAnswer& answer, pq::Deadline now) {
+  if (reading_) {
+    fold_reading(answer, now);
+    return;
+  }
+  const std::size_t before = migrator_->outcome().steps_done;
+  migrator_->fold(answer);
+  steps_ += static_cast<std::uint32_t>(migrator_->outcome().steps_done - before);
+  mark_ = migrator_->outcome().mark;
+  prepare();
+  if (!next_)
+    judge(now);
+}
+
+void Job::judge(pq::Deadline now) {
+  const Outcome& outcome = migrator_->outcome();
+  const bool cancelled = outcome.failure && outcome.failure->sqlstate == "57014";
+  if (interrupted_ && cancelled) {
+    finish(Result::interrupted);
+    return;
+  }
+  switch (outcome.verdict) {
+    case Verdict::open:
+    case Verdict::done:
+      finish(steps_ > 0 || changed_ ? Result::applied : Result::unchanged);
+      break;
+    case Verdict::failed:
+      finish(Result::failed, outcome.failure);
+      break;
+    case Verdict::exhausted:
+      exhausted_ = outcome.failure->message;
+      finish(Result::failed, outcome.failure);
+      break;
+    case Verdict::contention:
+      judge_contention(outcome, now);
+      break;
+    case Verdict::busy:
+      judge_busy(outcome.failure, now);
+      break;
+    case Verdict::moved:
+      read_again(now);
+      break;
+    case Verdict::refused:
+      // Nothing of it ran; with earlier steps done the plan no longer fits.
+      if (outcome.steps_done == 0) {
+        start(*plan_);
+      } else {
+        read_again(now);
+      }
+      break;
+    case Verdict::gone:
+      if (missing_ == Missing::schema) {
+        read_again(now);
+      } else {
+        finish(Result::gone);
+      }
+      break;
+    case Verdict::foreign:
+      finish(Result::foreign, failure_of("its version table is not ours alone",
+                                         "Look at the table's owner, triggers and rules; --owner "
+                                         "names roles to trust."));
+      break;
+  }
+}
+
+void Job::judge_contention(const Outcome& outcome, pq::Deadline now) {
+  ++tries_;
+  if (tries_ >= patience_.tries) {
+    finish(Result::busy, outcome.failure);
+    return;
+  }
+  // All locks are free by now (ROLLBACK), so that whoever we stood in the way of goes first.
+  read_again(now + around(std::min(100ms * (1U << std::min(tries_, 5U)), 2'000ms)));
+}
+
+void Job::judge_busy(const std::optional<Failure>& failure, pq::Deadline now) {
+  if (!busy_since_)
+    busy_since_ = now;
+  if (now - *busy_since_ >= patience_.lock_wait) {
+    Failure busy = failure_of(
+        fmt::format("another session is migrating the schema and did not end within {} s",
+                    patience_.lock_wait / 1'000ms),
+        "Wait for the other run and start again; --lock-wait gives more time.");
+    if (failure)
+      busy.sqlstate = failure->sqlstate;
+    finish(in_doubt_ ? Result::in_doubt : Result::busy, busy);
+    return;
+  }
+  read_again(now + around(100ms));
+}
+
+void Job::read_again(pq::Deadline at) {
+  next_.reset();
+  reading_ = true;
+  ready_at_ = at;
+  state_ = State::waiting;
+}
+
+void Job::fold_reading(const pq::FlightAnswer& answer, pq::Deadline now) {
+  const pq::Answer* failure = answer.failure();
+  if (failure == nullptr) {
+    reading_ = false;
+    busy_since_.reset();
+    plan_again(Missing::nothing);
+    return;
+  }
+  const auto part = failure == &answer.answers.front() ? Part::begin : Part::fence;
+  const Verdict verdict = verdict_of(*failure->error, part);
+  if (interrupted_ && failure->error->is("57014")) {
+    finish(Result::interrupted);
+  } else if (verdict == Verdict::busy || verdict == Verdict::contention) {
+    judge_busy(std::nullopt, now);
+  } else if (verdict == Verdict::refused) {
+    state_ = State::ready;
+  } else if (verdict == Verdict::gone || verdict == Verdict::moved) {
+    reading_ = false;
+    const Missing now_missing = verdict == Verdict::gone ? Missing::schema : Missing::table;
+    if (missing_ == Missing::nothing || (missing_ == Missing::table && verdict == Verdict::gone)) {
+      finish(verdict == Verdict::gone ? Result::gone : Result::unmarked);
+    } else {
+      plan_again(now_missing);
+    }
+  } else {
+    finish(Result::failed, failure_of(failure->error->message, failure->error->hint));
+  }
+}
+
+void Job::plan_again(Missing missing) {
+  try {
+    own_plan_ = replan_(history_, missing);
+  } catch (const Error& error) {
+    finish(Result::failed, Failure{.message = error.what(),
+                                   .hint = error.hint(),
+                                   .sqlstate = {},
+                                   .revision = {},
+                                   .place = error.place()});
+    return;
+  }
+  // What was in doubt has happened if the schema is not where it was.
+  if (in_doubt_ && own_plan_->from != mark_)
+    changed_ = true;
+  in_doubt_ = false;
+  mark_ = own_plan_->from;
+  start(*own_plan_);
+  if (!next_)
+    judge({});
+}
+
+void Job::lose(const std::string& why, bool in_flight, pq::Deadline now) {
+  if (!in_flight) {
+    // The session lock went with the connection, and a row may say `running`.
+    read_again(now);
+    return;
+  }
+  in_doubt_ = true;
+  ++losses_;
+  if (losses_ >= patience_.losses) {
+    finish(Result::in_doubt,
+           failure_of(why, "Run the command again: it reads where the schema stands."));
+    return;
+  }
+  read_again(now);
+}
+
+void Job::give_up(Result result, const std::string& why) {
+  const bool unsettled = in_doubt_ && (state_ == State::waiting || state_ == State::sent);
+  finish(unsettled ? Result::in_doubt : result,
+         why.empty() ? std::nullopt : std::optional(failure_of(why)));
+}
+
+void Job::finish(Result result, const std::optional<Failure>& failure) {
+  result_ = result;
+  failure_ = failure;
+  state_ = State::over;
+  next_.reset();
+}
+
+SchemaReport Job::report(pq::Deadline now) const {
+  SchemaReport report;
+  report.schema = schema();
+  report.result = result_;
+  report.revision = mark_.head;
+  report.steps = steps_;
+  report.tries = tries_ + losses_;
+  if (started_at_ != pq::Deadline{}) {
+    report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_at_);
+  }
+  if (failure_)
+    report.failure = std::make_unique<Failure>(*failure_);
+  return report;
+}
+
+}  // namespace tenantctl

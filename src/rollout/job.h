@@ -1,0 +1,123 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "migrate/migrator.h"
+#include "pq/connection.h"
+#include "rollout/report.h"
+
+namespace tenantctl {
+
+/// Plans again for a schema whose rows were read again: from what they say now. Throws
+/// HistoryError.
+using Replan = std::function<Plan(const History& history, Missing missing)>;
+
+/// How long a schema is tried.
+struct Patience {
+  std::chrono::milliseconds lock_wait{30'000};  ///< for another session that migrates the schema
+  std::uint32_t tries = 8;   ///< for lock timeouts, deadlocks and the like, with growing pauses
+  std::uint32_t losses = 3;  ///< lost connections
+};
+
+/// One schema in a rollout, over all its attempts: migrates by the group's plan, and where the
+/// schema was busy, had moved, or the connection was lost, waits with no transaction open, reads
+/// the rows under the schema's lock and plans again. So a COMMIT whose answer was lost is settled
+/// by reading, and two runs at once share the work.
+///
+/// Knows no connection; the worker sends what next() gives. The plan, options and replan function
+/// must outlive it.
+class Job {
+ public:
+  struct Setup {
+    const MigrateOptions* migrate = nullptr;
+    const Replan* replan = nullptr;
+    Patience patience;
+  };
+
+  Job(std::string schema, const Plan& plan, Missing missing, const Setup& setup);
+
+  enum class State {
+    ready,    ///< take() has a segment
+    sent,     ///< its answer is awaited
+    waiting,  ///< until ready_at()
+    over      ///< report() is final
+  };
+  State state() const { return state_; }
+  pq::Deadline ready_at() const { return ready_at_; }
+
+  /// The next segment; the state is `sent` from then on. Only when ready.
+  Segment take(pq::Deadline now);
+  /// The segment that take() would give runs a statement of the user's or is the first of a plan.
+  bool begins_work() const;
+  /// The segment must have the connection for itself.
+  bool is_alone() const { return next_ && next_->alone; }
+  /// More segments of this schema follow on the same connection, which holds its lock.
+  bool holds_connection() const { return state_ == State::ready && is_alone(); }
+  bool leaves_traces() const { return migrator_ && migrator_->leaves_traces(); }
+
+  void fold(const pq::FlightAnswer& answer, pq::Deadline now);
+  /// The connection is gone; `in_flight` if a segment of ours was on it.
+  void lose(const std::string& why, bool in_flight, pq::Deadline now);
+  /// Ends the job where it is: nothing more will be tried.
+  void give_up(Result result, const std::string& why);
+  /// A waiting job whose time has come.
+  void wake() { state_ = State::ready; }
+  /// A COMMIT's answer was lost and has not been settled by reading yet.
+  bool is_unsettled() const { return in_doubt_ && reading_; }
+  /// Errors that follow a cancel of ours are no failures.
+  void interrupt() { interrupted_ = true; }
+
+  const std::string& schema() const { return name_.text(); }
+  /// The server is out of something that every schema needs.
+  const std::string& exhausted() const { return exhausted_; }
+  pq::Deadline started_at() const { return started_at_; }
+  SchemaReport report(pq::Deadline now) const;
+
+ private:
+  void start(const Plan& plan);
+  void prepare();
+  Segment read_segment();
+  void fold_reading(const pq::FlightAnswer& answer, pq::Deadline now);
+  void plan_again(Missing missing);
+  void judge(pq::Deadline now);
+  void judge_contention(const Outcome& outcome, pq::Deadline now);
+  void judge_busy(const std::optional<Failure>& failure, pq::Deadline now);
+  void read_again(pq::Deadline at);
+  void finish(Result result, const std::optional<Failure>& failure = std::nullopt);
+
+  SchemaName name_;
+  const Plan* plan_;
+  Missing missing_;
+  const MigrateOptions& options_;
+  const Replan& replan_;
+  Patience patience_;
+  VersionTable table_;
+
+  State state_ = State::ready;
+  pq::Deadline ready_at_{};
+  pq::Deadline started_at_{};
+  std::optional<pq::Deadline> busy_since_;
+  std::optional<Plan> own_plan_;  ///< when the group's no longer fits
+  std::optional<Migrator> migrator_;
+  std::optional<Segment> next_;
+  bool reading_ = false;
+  History history_;
+  bool in_doubt_ = false;
+  bool changed_ = false;  ///< a lost COMMIT had happened after all
+  bool interrupted_ = false;
+  std::uint32_t tries_ = 0;
+  std::uint32_t losses_ = 0;
+  std::uint32_t steps_ = 0;
+  std::string exhausted_;
+  Mark mark_;
+  Result result_ = Result::not_started;
+  std::optional<Failure> failure_;
+};
+
+}  // namespace tenantctl

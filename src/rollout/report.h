@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "migrate/outcome.h"
+
+namespace tenantctl {
+
+/// What became of one selected schema. The counts of all add up to the selection.
+enum class Result : std::uint8_t {
+  applied,      ///< brought to its target in this run
+  unchanged,    ///< stood there already
+  failed,       ///< a revision or the history is wrong; stands at its last good revision
+  busy,         ///< somebody else held its lock, or a lock it needs, until patience ended
+  missing,      ///< the tenants query names it, but there is no such schema
+  unmarked,     ///< a schema without a version table
+  foreign,      ///< somebody else's hand in the version table: not touched
+  gone,         ///< dropped while the run went on; not a failure
+  in_doubt,     ///< the connection was lost at COMMIT and could not be settled by reading
+  interrupted,  ///< cancelled by a signal; nothing half-done is kept
+  not_started
+};
+inline constexpr std::size_t result_count = 11;
+
+std::string_view to_text(Result result);
+
+/// Needs somebody's attention: the run's exit code is not 0.
+bool is_problem(Result result);
+
+struct SchemaReport {
+  std::string schema;
+  Result result = Result::not_started;
+  RevisionNumber revision = 0;  ///< where it stands, as far as known; 0: base
+  std::uint32_t steps = 0;      ///< revisions that went through in this run
+  std::uint32_t tries = 0;
+  std::chrono::milliseconds duration{0};
+  std::unique_ptr<Failure> failure;
+};
+
+/// A run over many schemas, as it ended. In the order in which schemas ended.
+struct Report {
+  std::vector<SchemaReport> schemas;
+  std::chrono::milliseconds duration{0};
+  bool interrupted = false;
+  std::string stopped_by;  ///< why no further schema was started, if something stopped the run
+
+  std::array<std::size_t, result_count> counts() const;
+  std::size_t count(Result result) const { return counts()[static_cast<std::size_t>(result)]; }
+  bool has_problem() const;
+};
+
+/// Schemas that failed for the same reason: same result, SQLSTATE, revision, file and line.
+struct Cause {
+  const SchemaReport* example = nullptr;
+  std::vector<std::string_view> schemas;
+};
+
+/// The report's problems by cause, most schemas first. Views the report.
+std::vector<Cause> causes_of(const Report& report);
+
+}  // namespace tenantctl

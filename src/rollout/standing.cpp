@@ -1,0 +1,215 @@
+#include "rollout/standing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "pq/transaction.h"
+
+namespace tenantctl {
+namespace {
+
+// A transaction that touches too many tables fills the server's lock table.
+constexpr std::size_t batch_size = 100;
+
+/// Digest of each prefix of a folder: a mark with one of them is an unedited, in-order history.
+class Prefixes {
+ public:
+  explicit Prefixes(const RevisionFolder& folder)
+      : all_(history_of(folder, folder.revisions().size())) {
+    for (std::size_t i = 0; i < all_.size(); ++i)
+      counts_[all_[i].digest] = i + 1;
+  }
+
+  bool knows(const Mark& mark) const {
+    if (mark.running != 0)
+      return false;
+    return mark.count == 0 || counts_.contains(mark.digest);
+  }
+
+  History history(const Mark& mark) const {
+    const std::size_t count = mark.count == 0 ? 0 : counts_.at(mark.digest);
+    return {all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(count)};
+  }
+
+ private:
+  History all_;
+  std::unordered_map<std::string, std::size_t> counts_;
+};
+
+Standing::State state_of(FoundSchema::State found) {
+  switch (found) {
+    case FoundSchema::State::ours:
+      return Standing::State::marked;
+    case FoundSchema::State::foreign:
+      return Standing::State::foreign;
+    case FoundSchema::State::bare:
+      return Standing::State::bare;
+    case FoundSchema::State::missing:
+      break;
+  }
+  return Standing::State::missing;
+}
+
+std::vector<Standing> group_by_comment(const Fleet& fleet,
+                                       const std::vector<std::uint32_t>& selected) {
+  std::map<std::pair<FoundSchema::State, std::uint32_t>, std::size_t> indexes;
+  std::vector<Standing> groups;
+  for (const std::uint32_t i : selected) {
+    const FoundSchema& found = fleet.schemas[i];
+    const bool ours = found.state == FoundSchema::State::ours;
+    const auto key = std::pair(found.state, ours ? found.comment : 0U);
+    const auto [at, is_new] = indexes.try_emplace(key, groups.size());
+    if (is_new) {
+      Standing group;
+      group.state = state_of(found.state);
+      const auto mark = ours ? Mark::parse(fleet.comment_of(found)) : std::nullopt;
+      if (mark)
+        group.mark = *mark;
+      if (ours && !mark)
+        group.state = Standing::State::unmarked;
+      if (mark && mark->dropping)
+        group.state = Standing::State::dropping;
+      groups.push_back(std::move(group));
+    }
+    groups[at->second].members.push_back(i);
+  }
+  return groups;
+}
+
+struct Reading {
+  History history;
+  std::string problem;
+};
+
+Reading read_one(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {
+  Reading reading;
+  try {
+    reading.history = read_history(pipeline, table, deadline);
+  } catch (const pq::ServerError& error) {
+    reading.problem = error.what();
+  }
+  return reading;
+}
+
+// All in one round trip; if one table refuses, each on its own to learn which.
+std::vector<Reading> read_batch(pq::Pipeline& pipeline, const std::vector<VersionTable>& tables,
+                                pq::Deadline deadline) {
+  std::deque<History> histories(tables.size());
+  std::vector<pq::Message> messages;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    messages.push_back(tables[i].read(histories[i]));
+  }
+  std::vector<Reading> readings;
+  try {
+    pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+    for (History& history : histories)
+      readings.push_back({std::move(history), {}});
+  } catch (const pq::ServerError&) {
+    readings.clear();
+    for (const VersionTable& table : tables)
+      readings.push_back(read_one(pipeline, table, deadline));
+  }
+  return readings;
+}
+
+std::vector<Reading> read_all(pq::Pipeline& pipeline, const std::vector<std::string>& schemas,
+                              const TableOptions& options, pq::Deadline deadline) {
+  std::vector<Reading> readings;
+  for (std::size_t begin = 0; begin < schemas.size(); begin += batch_size) {
+    std::vector<VersionTable> tables;
+    for (std::size_t i = begin; i < std::min(begin + batch_size, schemas.size()); ++i) {
+      tables.emplace_back(SchemaName::existing(schemas[i]), options);
+    }
+    for (Reading& reading : read_batch(pipeline, tables, deadline)) {
+      readings.push_back(std::move(reading));
+    }
+  }
+  return readings;
+}
+
+void take_reading(Standing& group, const Reading& reading, Scope scope) {
+  group.history = reading.history;
+  group.problem = reading.problem;
+  if (group.problem.empty()) {
+    try {
+      check_chain(group.history);
+    } catch (const HistoryError& error) {
+      group.problem = error.what();
+    }
+  }
+  if (!group.problem.empty()) {
+    group.state = Standing::State::broken;
+    return;
+  }
+  group.mark = Mark::of(scope, group.history);
+}
+
+// Unmarked schemas share one group only until their rows are read.
+void split_unmarked(std::vector<Standing>& groups, const Fleet& fleet, pq::Pipeline& pipeline,
+                    const TableOptions& options, Scope scope, pq::Deadline deadline) {
+  std::vector<Standing> read;
+  std::map<std::pair<std::string, std::string>, std::size_t> indexes;
+  for (const Standing& group : groups) {
+    if (group.state != Standing::State::unmarked)
+      continue;
+    std::vector<std::string> schemas;
+    for (const std::uint32_t i : group.members)
+      schemas.push_back(fleet.schemas[i].schema);
+    const std::vector<Reading> readings = read_all(pipeline, schemas, options, deadline);
+    for (std::size_t i = 0; i < readings.size(); ++i) {
+      Standing one;
+      one.state = Standing::State::unmarked;
+      take_reading(one, readings[i], scope);
+      const auto [at, is_new] = indexes.try_emplace({one.mark.text(), one.problem}, read.size());
+      if (is_new)
+        read.push_back(std::move(one));
+      read[at->second].members.push_back(group.members[i]);
+    }
+  }
+  std::erase_if(groups, [](const Standing& g) { return g.state == Standing::State::unmarked; });
+  for (Standing& group : read)
+    groups.push_back(std::move(group));
+}
+
+}  // namespace
+
+History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {
+  History history;
+  std::vector<pq::Message> messages;
+  messages.push_back(table.read(history));
+  pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+  return history;
+}
+
+std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                     const std::vector<std::uint32_t>& selected,
+                                     const RevisionFolder& folder, const TableOptions& options,
+                                     pq::Deadline deadline) {
+  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  const Prefixes prefixes(folder);
+  std::vector<std::string> unknown;
+  std::vector<Standing*> unknown_groups;
+  for (Standing& group : groups) {
+    if (group.state != Standing::State::marked)
+      continue;
+    if (prefixes.knows(group.mark)) {
+      group.history = prefixes.history(group.mark);
+      continue;
+    }
+    unknown.push_back(fleet.schemas[group.members.front()].schema);
+    unknown_groups.push_back(&group);
+  }
+  const std::vector<Reading> readings = read_all(pipeline, unknown, options, deadline);
+  for (std::size_t i = 0; i < readings.size(); ++i) {
+    take_reading(*unknown_groups[i], readings[i], folder.scope());
+  }
+  split_unmarked(groups, fleet, pipeline, options, folder.scope(), deadline);
+  return groups;
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "migrate/history.h"
+#include "migrate/mark.h"
+#include "migrate/version_table.h"
+#include "revision/revision_folder.h"
+#include "tenant/fleet.h"
+
+namespace tenantctl {
+
+/// A group: schemas that stand at the same place, so that one plan serves all of them.
+struct Standing {
+  enum class State {
+    marked,    ///< the mark tells
+    unmarked,  ///< a version table without a readable mark: its rows tell
+    bare,      ///< a schema without version table
+    foreign,   ///< somebody else's hand in the version table
+    missing,   ///< named by the tenants query, not there
+    dropping,  ///< half-dropped by `tenant drop`
+    broken  ///< rows that do not add up, or a version table of another shape: `problem` says what
+  };
+  State state = State::marked;
+  Mark mark;
+  History history;
+  std::string problem;
+  std::vector<std::uint32_t> members;  ///< indexes into Fleet::schemas
+};
+
+/// Sorts the selected schemas into groups. Marks whose digest is a prefix of the folder need no
+/// table; of each other digest one table is read, and the tables without a mark, in bounded
+/// batches. Throws ServerError, ConnectionLost.
+std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                     const std::vector<std::uint32_t>& selected,
+                                     const RevisionFolder& folder, const TableOptions& options,
+                                     pq::Deadline deadline);
+
+/// One schema's rows, read now. Throws ServerError.
+History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline);
+
+}  // namespace tenantctl

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "sql/scan.h"
+#include "sql/script.h"
+
+namespace tenantctl::sql {
+
+/// What one statement's tokens tell about it, whatever the parser thinks of it.
+struct Classification {
+  StatementKind kind = StatementKind::ordinary;
+  bool needs_autocommit = false;
+  bool leaves_traces = false;
+};
+
+/// `tokens` are those of one statement, comments included; they are ranges of `text`.
+Classification classify(std::string_view text, std::span<const Token> tokens);
+
+}  // namespace tenantctl::sql

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pq/pipeline.h"
+
+namespace tenantctl {
+
+/// Where tenants are looked for.
+struct FleetQuery {
+  std::string version_table = "tenantctl_version";
+  std::vector<std::string> owners;  ///< roles besides our own whose version tables are trusted
+  std::string tenants_query;        ///< the application's SELECT of schema names; empty: by mark
+};
+
+/// One schema as the catalog shows it, before anybody has read its version table.
+struct FoundSchema {
+  enum class State : std::uint8_t {
+    ours,     ///< has a version table that may be trusted and written
+    foreign,  ///< has a table of that name with somebody else's hand in it: never written
+    bare,     ///< exists, without a version table
+    missing   ///< named by the tenants query, but there is no such schema
+  };
+  std::string schema;
+  std::uint32_t comment = 0;  ///< index into Fleet::comments: the version table's comment
+  State state = State::bare;
+};
+
+/// Every schema with a version table, found by one catalog query: no tenant's table is opened.
+/// Comments are kept once however many schemas share them, so that 100,000 tenants in three
+/// versions cost their names. Sorted by name (bytes).
+struct Fleet {
+  std::vector<FoundSchema> schemas;
+  std::vector<std::string> comments;
+
+  const std::string& comment_of(const FoundSchema& schema) const {
+    return comments[schema.comment];
+  }
+  /// The schema of that name, or nullptr.
+  const FoundSchema* find(std::string_view schema) const;
+};
+
+/// Reads all schemas that have a version table; with a tenants query, those it names instead, and
+/// the shared schema. Throws ServerError (a bad tenants query with a hint), ConnectionLost.
+Fleet read_fleet(pq::Pipeline& pipeline, const FleetQuery& query, const std::string& shared_schema,
+                 pq::Deadline deadline);
+
+/// Reads only the named schemas; those that do not exist are `missing`.
+Fleet read_schemas(pq::Pipeline& pipeline, const FleetQuery& query,
+                   const std::vector<std::string>& names, pq::Deadline deadline);
+
+/// Names of schemas that a LIKE pattern matches, whether or not they have a version table; the
+/// server's own, `public` and the tool's are left out.
+std::vector<std::string> read_schema_names(pq::Pipeline& pipeline, const std::string& like,
+                                           pq::Deadline deadline);
+
+/// SQL condition over pg_class `c` and pg_namespace `n`: the version table may be trusted. An
+/// ordinary table without triggers, rules, row security or inheritance, and both it and its schema
+/// are owned by the current role or one of `owners`. A planted table with a trigger would otherwise
+/// run its function as the migrating role (tried). `public` may belong to pg_database_owner when
+/// the database is ours.
+std::string ownership_condition(const std::vector<std::string>& owners);
+
+}  // namespace tenantctl
