@@ -23,7 +23,7 @@ std::string counts_text(const Report& report) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", counts[i],
                         to_text(static_cast<Result>(i)));
   }
-  return text.empty() ? "no schema" : text;
+  return text;
 }
 
 std::string speed_text(const Report& report) {
@@ -44,6 +44,10 @@ void write_shared(std::ostream& out, const RunResult& result) {
 
 void write_tenants(std::ostream& out, const RunResult& result) {
   const Report& report = *result.tenants;
+  if (report.schemas.empty()) {
+    out << "tenants  none: nothing to do\n";
+    return;
+  }
   if (report.schemas.size() == 1) {
     const SchemaReport& schema = report.schemas.front();
     out << fmt::format(
@@ -52,7 +56,7 @@ void write_tenants(std::ostream& out, const RunResult& result) {
         schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
     return;
   }
-  out << fmt::format("tenants  {} of {} in {}{}\n", counts_text(report),
+  out << fmt::format("tenants  {} ({} in {}{})\n", counts_text(report),
                      counted(report.schemas.size(), "schema"), duration_text(report.duration),
                      speed_text(report));
 }

@@ -28,12 +28,17 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   groups_ = &groups;
   tasks_ = &tasks;
   const pq::Deadline begin = pq::Clock::now();
-  const std::size_t connections =
-      std::clamp<std::size_t>(options_.jobs, 1, std::max<std::size_t>(tasks.size(), 1));
-  for (std::size_t i = 0; i < connections && !tasks.empty(); ++i) {
+  for (std::uint32_t i = 0; i < tasks.size(); ++i) {
+    if (!groups[tasks[i].group].plan.empty()) to_do_.push_back(i);
+  }
+  const std::size_t connections = std::min(options_.jobs, to_do_.size());
+  for (std::size_t i = 0; i < connections; ++i) {
     workers_.push_back(std::make_unique<Worker>(options_.worker));
   }
   observer_.started(progress(begin));
+  for (const Task& task : tasks) {
+    if (groups[task.group].plan.empty()) report_unstarted(task, Result::unchanged, "", begin);
+  }
   while (report_.schemas.size() < tasks.size()) {
     const pq::Deadline now = pq::Clock::now();
     heed_signals(now);
@@ -54,7 +59,8 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   return std::move(report_);
 }
 
-// A session closed with an unread answer puts a FATAL line into the server's log.
+// A session closed with an unread answer, or while it begins, puts a FATAL line into the server's
+// log.
 void Rollout::drain() {
   const pq::Deadline until = pq::Clock::now() + 5s;
   for (pq::Deadline now = pq::Clock::now(); now < until; now = pq::Clock::now()) {
@@ -126,7 +132,7 @@ void Rollout::cancel_running() {
 void Rollout::assign(pq::Deadline now) {
   for (const auto& worker : workers_) {
     worker->continue_holder(may_begin(), now);
-    const bool has_work = next_task_ < tasks_->size() || !waiting_.empty();
+    const bool has_work = next_ < to_do_.size() || !waiting_.empty();
     if (has_work)
       worker->connect(now);
     while (worker->can_take()) {
@@ -149,20 +155,13 @@ Job* Rollout::next_job(pq::Deadline now) {
     job->wake();
     return job;
   }
-  while (may_begin() && next_task_ < tasks_->size()) {
-    const Task& task = (*tasks_)[next_task_++];
-    const TaskGroup& group = (*groups_)[task.group];
-    jobs_.push_back(std::make_unique<Job>(
-        task.schema, group.plan, group.missing,
-        Job::Setup{
-            .migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience}));
-    Job* job = jobs_.back().get();
-    if (!group.plan.empty())
-      return job;
-    job->give_up(Result::unchanged, "");
-    finish(job, now);
-  }
-  return nullptr;
+  if (!may_begin() || next_ == to_do_.size()) return nullptr;
+  const Task& task = (*tasks_)[to_do_[next_++]];
+  const TaskGroup& group = (*groups_)[task.group];
+  jobs_.push_back(std::make_unique<Job>(
+      task.schema, group.plan, group.missing,
+      Job::Setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience}));
+  return jobs_.back().get();
 }
 
 void Rollout::wait(pq::Deadline now) {
@@ -221,22 +220,28 @@ void Rollout::end_waiting(Result result, const std::string& why, pq::Deadline no
     job->give_up(result, why);
     finish(job, now);
   }
-  if (report_.schemas.empty() && result == Result::not_started && out_of_workers()) {
+  const bool touched = report_.schemas.size() > tasks_->size() - to_do_.size();
+  if (!touched && out_of_workers()) {
     throw pq::ConnectFailed(why, "The run has touched nothing.", "");
   }
-  while (next_task_ < tasks_->size()) {
-    const Task& task = (*tasks_)[next_task_++];
-    SchemaReport schema;
-    schema.schema = task.schema;
-    schema.revision = (*groups_)[task.group].plan.from.head;
-    if (!why.empty()) {
-      schema.failure = std::make_unique<Failure>();
-      schema.failure->message = why;
-    }
-    ++problems_;
-    report_.schemas.push_back(std::move(schema));
-    observer_.finished(report_.schemas.back(), progress(now));
+  while (next_ < to_do_.size()) {
+    report_unstarted((*tasks_)[to_do_[next_++]], Result::not_started, why, now);
   }
+}
+
+void Rollout::report_unstarted(const Task& task, Result result, const std::string& why,
+                               pq::Deadline now) {
+  SchemaReport schema;
+  schema.schema = task.schema;
+  schema.result = result;
+  schema.revision = (*groups_)[task.group].plan.from.head;
+  if (!why.empty()) {
+    schema.failure = std::make_unique<Failure>();
+    schema.failure->message = why;
+  }
+  if (is_problem(result)) ++problems_;
+  report_.schemas.push_back(std::move(schema));
+  observer_.finished(report_.schemas.back(), progress(now));
 }
 
 bool Rollout::out_of_workers() const {

@@ -57,6 +57,7 @@ class Rollout {
   void collect(Worker& worker, pq::Deadline now);
   void finish(Job* job, pq::Deadline now);
   void end_waiting(Result result, const std::string& why, pq::Deadline now);
+  void report_unstarted(const Task& task, Result result, const std::string& why, pq::Deadline now);
   bool out_of_workers() const;
   bool may_begin() const { return signals_.load() == 0 && report_.stopped_by.empty(); }
   Progress progress(pq::Deadline now) const;
@@ -69,7 +70,8 @@ class Rollout {
 
   const std::vector<TaskGroup>* groups_ = nullptr;
   const std::vector<Task>* tasks_ = nullptr;
-  std::size_t next_task_ = 0;
+  std::vector<std::uint32_t> to_do_;  ///< tasks with something to do
+  std::size_t next_ = 0;              ///< of to_do_, the next to begin
   std::vector<std::unique_ptr<Job>> jobs_;  ///< begun and not over
   std::vector<Job*> waiting_;
   std::vector<std::unique_ptr<Worker>> workers_;
