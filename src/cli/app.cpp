@@ -32,6 +32,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_downgrade_all(app, context);
   add_stamp(app, context);
   add_accept_checksum(app, context);
+  add_resolve(app, context);
   add_current(app, context);
   add_history(app, context);
   add_status(app, context);
@@ -48,7 +49,8 @@ void configure(CLI::App& app, Context& context) {
   std::string path = found ? found->string() : "";
   if (named != nullptr && *named != '\0')
     path = named;
-  app.set_config("-c,--config", path, "configuration file; else tenantctl.toml, searched upwards");
+  app.set_config("-c,--config", path,
+                 "configuration file; else TENANTCTL_CONFIG, else tenantctl.toml, upwards");
   app.config_formatter(std::make_shared<ConfigFile>(app));
   context.root = fs::current_path();
 }
@@ -75,25 +77,48 @@ std::string command_name(const CLI::App& app) {
   return name;
 }
 
-// An unknown command or option, with the nearest one that exists.
-std::string parse_hint(const CLI::App& app, const CLI::ParseError& error) {
+const CLI::App& given_command(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty())
+    command = command->get_subcommands().front();
+  return *command;
+}
+
+std::vector<std::string> names_of_commands(const CLI::App& command) {
   std::vector<std::string> names;
-  for (const CLI::App* command :
-       app.get_subcommands([](const CLI::App* /*all*/) { return true; })) {
-    names.push_back(command->get_name());
+  for (const CLI::App* sub : command.get_subcommands([](const CLI::App* /*all*/) { return true; }))
+    names.push_back(sub->get_name());
+  return names;
+}
+
+std::vector<std::string> names_of_options(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames())
+      names.push_back("--" + name);
   }
-  for (const std::string& key : known_keys(app))
-    names.push_back("--" + key);
-  if (error.get_name() == "ExtrasError") {
-    const std::string text = error.what();
-    const std::size_t begin = text.rfind(": ");
-    const std::string word = begin == std::string::npos ? text : text.substr(begin + 2);
-    if (const auto near = nearest(word.substr(0, word.find(' ')), names)) {
-      return fmt::format("Did you mean {}?", *near);
-    }
-  }
+  return names;
+}
+
+// A word that nothing takes is the mistake to name: CLI11 may miss the command or the argument in
+// whose place it stands before it comes to the word itself.
+UsageError parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App& command = given_command(app);
   const std::string name = command_name(app);
-  return fmt::format("tenantctl {}--help shows what can be given.", name.empty() ? "" : name + " ");
+  const std::string help =
+      fmt::format("tenantctl {}--help shows what can be given.", name.empty() ? "" : name + " ");
+  const bool about_words = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) ||
+                           error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
+  const std::vector<std::string> rest = app.remaining(true);
+  if (!about_words || rest.empty())
+    return UsageError(error.what(), help);
+  const std::string word = rest.front().substr(0, rest.front().find('='));
+  const bool is_option = word.starts_with('-');
+  const auto names = is_option ? names_of_options(command) : names_of_commands(command);
+  const std::string kind = is_option ? "option" : names.empty() ? "argument" : "command";
+  const auto near = nearest(word, names);
+  return UsageError(fmt::format("unknown {} {}", kind, escaped(word)),
+          near ? fmt::format("Did you mean {}?", *near) : help);
 }
 
 // --output json is obeyed also where the command line is so wrong that it was not read.
@@ -160,8 +185,7 @@ int run_app(int argc, char** argv) {
       return app.exit(error, std::cout, std::cerr);
     if (asks_for_json(argc, argv))
       context.settings.output = Format::json;
-    return report(context, ExitCode::usage, "usage",
-                  UsageError(error.what(), parse_hint(app, error)));
+    return report(context, ExitCode::usage, "usage", parse_error(app, error));
   } catch (const UsageError& error) {
     if (asks_for_json(argc, argv))
       context.settings.output = Format::json;

@@ -16,6 +16,7 @@ void add_downgrade(CLI::App& app, Context& context);
 void add_downgrade_all(CLI::App& app, Context& context);
 void add_stamp(CLI::App& app, Context& context);
 void add_accept_checksum(CLI::App& app, Context& context);
+void add_resolve(CLI::App& app, Context& context);
 void add_current(CLI::App& app, Context& context);
 void add_history(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);

@@ -79,9 +79,7 @@ void describe_common(CLI::App& command, Context& context, std::string& target) {
 void add_downgrade(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("downgrade", "take schemas, or the shared scope, back");
   auto target = std::make_shared<std::string>();
-  command
-      ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
-      ->check(CLI::IsMember({"shared", "tenant"}));
+  describe_scope(*command, context.settings, "shared or tenant; told by the schema else");
   describe_common(*command, context, *target);
   add_example(*command, "tenantctl downgrade -1 --schema tenant_acme");
   command->callback(

@@ -108,17 +108,14 @@ ExitCode run_show(const Context& context, const std::string& revision) {
   return ExitCode::ok;
 }
 
-void describe_scope(CLI::App& command, Settings& settings) {
-  command.add_option("--scope", settings.scope, "shared or tenant; tenant if nothing tells")
-      ->check(CLI::IsMember({"shared", "tenant"}));
-}
+constexpr auto scope_help = "shared or tenant; tenant if nothing tells";
 
 }  // namespace
 
 void add_current(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("current", "where one schema stands, read from its table");
   describe_schemas(*command, context.settings);
-  describe_scope(*command, context.settings);
+  describe_scope(*command, context.settings, scope_help);
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);
   describe_connection(*command, context.settings);
@@ -130,7 +127,7 @@ void add_current(CLI::App& app, Context& context) {
 void add_history(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("history", "the folder's revisions in order");
   describe_schemas(*command, context.settings);
-  describe_scope(*command, context.settings);
+  describe_scope(*command, context.settings, scope_help);
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);
   describe_connection(*command, context.settings);
@@ -143,7 +140,7 @@ void add_show(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("show", "one revision and its SQL");
   auto revision = std::make_shared<std::string>();
   command->add_option("REVISION", *revision, "number, unique prefix or 0012_slug")->required();
-  describe_scope(*command, context.settings);
+  describe_scope(*command, context.settings, scope_help);
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);
   add_switch(*command, "-q,--quiet", context.settings.quiet, "no warnings");

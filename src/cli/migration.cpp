@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 #include <utility>
 
+#include "output/json_writer.h"
 #include "output/progress.h"
 #include "output/result_writer.h"
 #include "output/sql_writer.h"
@@ -127,6 +129,14 @@ ExitCode exit_code(const std::optional<Report>& shared, const std::optional<Repo
   return problem ? ExitCode::failed : ExitCode::ok;
 }
 
+void write_script(const Context& context, const Migration& migration, const std::string& sql) {
+  if (context.is_json()) {
+    *context.out << json_sql(context.command, migration.target, sql) << '\n';
+  } else {
+    *context.out << sql;
+  }
+}
+
 ExitCode show_plan(const Context& context, Session& session, const Migration& migration,
                    const std::optional<ScopeRun>& shared, const std::optional<ScopeRun>& tenants) {
   const FleetPlan* shared_plan = shared ? &shared->plan : nullptr;
@@ -134,10 +144,12 @@ ExitCode show_plan(const Context& context, Session& session, const Migration& mi
   if (context.settings.sql) {
     MigrateOptions options = migrate_options(context.settings, session.run_id());
     options.server_version = session.server_version();
+    std::ostringstream sql;
     for (const FleetPlan* plan : {shared_plan, tenant_plan}) {
       if (plan != nullptr)
-        write_sql(*context.out, *plan, options);
+        write_sql(sql, *plan, options);
     }
+    write_script(context, migration, sql.str());
   } else {
     write_plan(*context.out, context.settings.output,
                {.command = context.command,
@@ -164,9 +176,9 @@ void refuse_unprepared(const Context& context, const FleetPlan& plan) {
     throw UsageError(
         fmt::format("schema \"{}\" {}", group.schemas.front(),
                     missing ? "does not exist" : "has no version table"),
-        fmt::format("{} {} it{}.",
+        fmt::format("{} {} {}{}.",
                     missing ? "tenantctl tenant create" : "tenantctl tenant adopt --schema",
-                    group.schemas.front() + (missing ? " makes" : " gives"),
+                    group.schemas.front(), missing ? "makes it" : "gives it one",
                     context.command == "upgrade" ? "; so does --create" : ""));
   }
 }
@@ -198,6 +210,10 @@ Scope scope_of_schemas(const Context& context) {
 }
 
 ExitCode migrate(const Context& context, const Folders& folders, const Migration& migration) {
+  if (!context.settings.from.empty()) {
+    throw UsageError(context.command + " does not take --from",
+                     "upgrade and downgrade of one schema do, together with --sql.");
+  }
   Session session(context);
   const std::string& shared_schema = context.settings.shared_schema;
   std::optional<ScopeRun> shared;
@@ -250,6 +266,9 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
 
 ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,
                            const std::string& schema, const Migration& migration) {
+  if (!context.settings.sql) {
+    throw UsageError("--from needs --sql", "A run finds out by itself where a schema stands.");
+  }
   const RevisionFolder& folder = folders.of(scope);
   const Plan to_there = plan_stamp(folder, {}, Target::parse(context.settings.from));
   History history;
@@ -265,7 +284,9 @@ ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope
   MigrateOptions options = migrate_options(context.settings, "");
   // Settings differ by version: without a server, those that every supported one has.
   options.server_version = 130000;
-  write_sql(*context.out, plan, options);
+  std::ostringstream sql;
+  write_sql(sql, plan, options);
+  write_script(context, migration, sql.str());
   return ExitCode::ok;
 }
 

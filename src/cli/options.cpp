@@ -71,8 +71,8 @@ void describe_output(CLI::App& command, Settings& settings) {
   command.add_option("-o,--output", settings.output, "text for people, json for programs")
       ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description("text|json"))
       ->default_str("text")
-      ->option_text("text|json [text]")
-      ->envname("TENANTCTL_OUTPUT");
+      ->option_text("text|json [text] (Env:TENANTCTL_OUTPUT)")
+      ->envname(variable_of("--output"));
 }
 
 void describe_folder(CLI::App& command, Settings& settings) {
@@ -110,6 +110,10 @@ void describe_connection(CLI::App& command, Settings& settings) {
 
 void describe_schemas(CLI::App& command, Settings& settings) {
   add_setting(command, "-s,--schema", settings.schemas, "schema (repeatable)")->group("Selection");
+}
+
+void describe_scope(CLI::App& command, Settings& settings, const std::string& help) {
+  add_setting(command, "--scope", settings.scope, help)->check(CLI::IsMember({"shared", "tenant"}));
 }
 
 void describe_selection(CLI::App& command, Settings& settings) {

@@ -40,17 +40,16 @@ void add_revision(CLI::App& app, Context& context) {
                                                            {"sequence", Numbering::sequence}};
   command->add_option("MESSAGE", options->message, "what it does; becomes the file's name")
       ->required();
-  command->add_option("--scope", context.settings.scope, "shared or tenant")
-      ->check(CLI::IsMember({"shared", "tenant"}));
+  describe_scope(*command, context.settings, "shared or tenant");
   add_setting(*command, "-s,--schema", context.settings.schemas,
               "a schema of that scope; checked against it, not used else");
   command->add_option("--numbering", context.settings.numbering, "timestamp or sequence")
       ->transform(CLI::CheckedTransformer(numberings, CLI::ignore_case))
       ->default_str("timestamp")
-      ->option_text("timestamp|sequence [timestamp]")
+      ->option_text("timestamp|sequence [timestamp] (Env:TENANTCTL_NUMBERING)")
       ->envname(variable_of("--numbering"));
-  command->add_flag("--no-transaction", options->no_transaction,
-                    "sections run outside a transaction (CREATE INDEX CONCURRENTLY)");
+  add_switch(*command, "--no-transaction", options->no_transaction,
+             "sections run outside a transaction (CREATE INDEX CONCURRENTLY)");
   describe_output(*command, context.settings);
   add_setting(*command, "--migrations", context.settings.migrations,
               "folder with shared/versions and tenant/versions")

@@ -9,6 +9,8 @@ namespace {
 struct StampOptions {
   std::string target;
   bool all = false;
+  bool applied = false;
+  bool reverted = false;
 };
 
 // For stamp and accept-checksum alike: named schemas, the shared one, or all tenants.
@@ -67,12 +69,31 @@ ExitCode run_accept(const Context& context, const StampOptions& options) {
   return record(context, folders, migration, options.all);
 }
 
+ExitCode run_resolve(const Context& context, const StampOptions& options) {
+  if (options.applied == options.reverted) {
+    throw UsageError("resolve needs --applied or --reverted",
+                     "Say whether the revision stands in the schema or nothing of it does.");
+  }
+  const Folders folders = read_folders(context);
+  const Target target = Target::parse(options.target);
+  if (target.kind() != Target::Kind::revision) {
+    throw UsageError(fmt::format("\"{}\" is no revision", options.target),
+                     "resolve takes the revision that stopped.");
+  }
+  target.find_in(folders.of(scope_of_schemas(context)));
+  Migration migration;
+  migration.target = options.target;
+  migration.plan = [target, applied = options.applied](
+                       const RevisionFolder& folder, const History& history, Missing /*missing*/) {
+    return plan_resolve(folder, history, target.find_in(folder), applied);
+  };
+  return record(context, folders, migration, false);
+}
+
 void describe_common(CLI::App& command, Context& context, StampOptions& options) {
   describe_schemas(command, context.settings);
-  command
-      .add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
-      ->check(CLI::IsMember({"shared", "tenant"}));
-  command.add_flag("--all", options.all, "every tenant");
+  describe_scope(command, context.settings, "shared or tenant; told by the schema else");
+  add_switch(command, "--all", options.all, "every tenant");
   describe_selection(command, context.settings);
   describe_output(command, context.settings);
   describe_folder(command, context.settings);
@@ -104,6 +125,28 @@ void add_accept_checksum(CLI::App& app, Context& context) {
   add_example(*command, "tenantctl accept-checksum 20261120101600 --all");
   command->callback([&context, options] {
     context.run = [&context, options] { return run_accept(context, *options); };
+  });
+}
+
+void add_resolve(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand(
+      "resolve", "say what became of a revision that stopped outside a transaction");
+  auto options = std::make_shared<StampOptions>();
+  command->add_option("REVISION", options->target, "the revision that stopped")->required();
+  command->add_flag("--applied", options->applied, "it stands in the schema, all of it");
+  command->add_flag("--reverted", options->reverted, "nothing of it stands in the schema");
+  describe_schemas(*command, context.settings);
+  command
+      ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
+      ->check(CLI::IsMember({"shared", "tenant"}));
+  describe_output(*command, context.settings);
+  describe_folder(*command, context.settings);
+  describe_connection(*command, context.settings);
+  describe_run(*command, context.settings);
+  add_switch(*command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
+  add_example(*command, "tenantctl resolve 0012 --schema tenant_acme --applied");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_resolve(context, *options); };
   });
 }
 

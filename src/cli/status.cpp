@@ -119,7 +119,7 @@ void add_status(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("status", "the fleet by version, laggards named");
   auto all = std::make_shared<bool>(false);
   describe_common(*command, context.settings);
-  command->add_flag("--all", *all, "name also the schemas at head");
+  add_switch(*command, "--all", *all, "name also the schemas at head");
   add_example(*command, "tenantctl status --only-behind");
   command->callback([&context, all] {
     context.run = [&context, all] {

@@ -4,6 +4,7 @@
 #include "migrate/schema_drop.h"
 #include "output/folder_writer.h"
 #include "output/result_writer.h"
+#include "pq/server_error.h"
 #include "revision/target.h"
 
 namespace tenantctl::cli {
@@ -29,8 +30,11 @@ void undo_failed(const Context& context, Session& session, Report& report) {
     try {
       drop_of(session, table, context.settings).run(0, session.deadline());
       schema.revision = 0;
-      if (schema.failure)
-        schema.failure->hint = "Nothing of the tenant was kept. " + schema.failure->hint;
+      schema.steps = 0;
+      if (schema.failure) {
+        std::string& hint = schema.failure->hint;
+        hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
+      }
     } catch (const Error& error) {
       if (!schema.failure)
         schema.failure = std::make_unique<Failure>();
@@ -99,6 +103,19 @@ ExitCode run_list(const Context& context) {
   return ExitCode::ok;
 }
 
+// A table that only bears the version table's name is not worth losing its schema for.
+void check_readable(Session& session, const Context& context, const std::string& name) {
+  const VersionTable table(SchemaName::existing(name),
+                           table_options(context.settings, session.run_id()));
+  try {
+    read_history(session.pipeline(), table, session.deadline());
+  } catch (const pq::ServerError& error) {
+    throw UsageError(fmt::format("\"{}\" is no tenant: its version table cannot be read: {}", name,
+                                 error.what()),
+                     "DROP SCHEMA removes what tenantctl does not know.");
+  }
+}
+
 // Only what is ours: anything else of that name is not a tenant.
 void check_droppable(Session& session, const Context& context, const std::string& name) {
   if (name == context.settings.shared_schema) {
@@ -107,8 +124,10 @@ void check_droppable(Session& session, const Context& context, const std::string
   }
   const Fleet fleet = session.schemas({name});
   const FoundSchema& found = fleet.schemas.front();
-  if (found.state == FoundSchema::State::ours)
+  if (found.state == FoundSchema::State::ours) {
+    check_readable(session, context, name);
     return;
+  }
   const bool missing = found.state == FoundSchema::State::missing;
   throw UsageError(
       fmt::format("\"{}\" is no tenant: {}", name,
@@ -217,10 +236,9 @@ void add_adopt(CLI::App& tenant, Context& context) {
   CLI::App* command =
       tenant.add_subcommand("adopt", "give existing schemas an empty version table");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("--like", options->like, "SQL pattern of schema names");
-  command->add_option("-s,--schema", options->names, "schema (repeatable)")
-      ->allow_extra_args(false);
-  command->add_option("--at", options->at, "revision that they are at already")
+  add_setting(*command, "--like", options->like, "SQL pattern of schema names");
+  add_setting(*command, "-s,--schema", options->names, "schema (repeatable)");
+  add_setting(*command, "--at", options->at, "revision that they are at already")
       ->capture_default_str();
   describe_common(*command, context);
   describe_run(*command, context.settings);

@@ -95,10 +95,9 @@ void add_upgrade(CLI::App& app, Context& context) {
   auto options = std::make_shared<UpgradeOptions>();
   describe_target(*command, options->target);
   describe_schemas(*command, context.settings);
-  command
-      ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
-      ->check(CLI::IsMember({"shared", "tenant"}));
-  command->add_flag("--create", options->create, "make what is missing: schema and version table");
+  describe_scope(*command, context.settings, "shared or tenant; told by the schema else");
+  add_switch(*command, "--create", options->create,
+             "make what is missing: schema and version table");
   describe_common(*command, context.settings);
   add_example(*command, "tenantctl upgrade --schema tenant_acme");
   command->callback([&context, options] {

@@ -37,6 +37,7 @@ struct AppliedRevision {
   bool reverting = false;
   std::size_t confirmed = 0;
   std::string statement_digest;
+  bool failed = false;  ///< the server refused the next statement; else it may have run unnoticed
 };
 
 /// The applied revisions of one schema, by position. Schemas with the same newest digest have the

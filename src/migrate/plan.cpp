@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "migrate/autocommit_run.h"
+
 namespace tenantctl {
 namespace {
 
@@ -163,6 +165,19 @@ std::vector<RowChange> differences(const History& before, const History& after) 
   return changes;
 }
 
+// A run that ended without a word may have sent the next statement, and it may have happened.
+void refuse_unknown(const Step& step) {
+  const sql::Script& script = step.section().script;
+  if (step.row.failed || step.row.confirmed >= script.statements().size() ||
+      is_resumable(script, script.statements()[step.row.confirmed])) {
+    return;
+  }
+  throw HistoryError(
+      fmt::format("revision {} was interrupted at its statement {}: whether that ran is not known",
+                  step.row.name, step.row.confirmed + 1),
+      "Look at the schema, then say tenantctl resolve with --applied or --reverted.");
+}
+
 Step resumed_step(const RevisionFolder& folder, const AppliedRevision& row) {
   Step step;
   step.kind = row.reverting ? Step::Kind::downgrade : Step::Kind::upgrade;
@@ -180,6 +195,7 @@ Step resumed_step(const RevisionFolder& folder, const AppliedRevision& row) {
         "Restore the statements that ran already; change only those that did not.");
   }
   check_runnable(*step.revision, step.section());
+  refuse_unknown(step);
   return step;
 }
 
@@ -383,6 +399,42 @@ Plan plan_accept(const RevisionFolder& folder, const History& history, const Rev
   step.changes = differences(history, after);
   if (!step.changes.empty())
     plan.steps.push_back(std::move(step));
+  return plan;
+}
+
+Plan plan_resolve(const RevisionFolder& folder, const History& history, const Revision& revision,
+                  bool applied) {
+  check_chain(history);
+  const auto at = std::find_if(history.begin(), history.end(), [](const AppliedRevision& row) {
+    return row.state != RowState::applied;
+  });
+  if (at == history.end() || at->number != revision.number) {
+    throw HistoryError(fmt::format("revision {} did not stop half-way here", revision.title()),
+                       "tenantctl current shows where the schema stands.");
+  }
+  History after = history;
+  AppliedRevision& row = after[static_cast<std::size_t>(at - history.begin())];
+  if (applied) {
+    row = row_of(revision);
+  } else {
+    after.erase(after.begin() + (at - history.begin()));
+  }
+  rechain(after);
+  Plan plan;
+  plan.from = Mark::of(folder.scope(), history);
+  plan.to = Mark::of(folder.scope(), after);
+  Step step = record_step(history, after, folder.scope());
+  step.changes.push_back({RowChange::Kind::remove, at->position, {}});
+  if (applied) {
+    step.changes.push_back(
+        {RowChange::Kind::insert, 0, after[static_cast<std::size_t>(at - history.begin())]});
+  }
+  for (RowChange& change : differences(history, after)) {
+    if (change.row.number != revision.number) {
+      step.changes.push_back(std::move(change));
+    }
+  }
+  plan.steps.push_back(std::move(step));
   return plan;
 }
 

@@ -78,6 +78,12 @@ Plan plan_stamp(const RevisionFolder& folder, const History& history, const Targ
 /// same already.
 Plan plan_accept(const RevisionFolder& folder, const History& history, const Revision& revision);
 
+/// A person's word on a revision that stopped half-way outside a transaction, where the server
+/// cannot tell: it stands as applied, or nothing of it stands. Throws HistoryError if the revision
+/// is not the one that stopped.
+Plan plan_resolve(const RevisionFolder& folder, const History& history, const Revision& revision,
+                  bool applied);
+
 /// Writes the mark again from the rows (it was lost, or somebody wrote another comment).
 Plan plan_remark(const RevisionFolder& folder, const History& history);
 

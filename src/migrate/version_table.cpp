@@ -277,23 +277,24 @@ pq::Message VersionTable::mark(const Mark& mark) const {
 
 pq::Message VersionTable::read(History& history) const {
   history.clear();
-  return {
-      .sql = fmt::format("SELECT v.position, v.revision, v.name, v.checksum, v.digest, v.state, "
-                         "v.statement, v.statement_digest FROM {} v ORDER BY v.position",
-                         table_),
-      .on_row = [&history](const pq::Row& fields) {
-        AppliedRevision row;
-        row.position = number_of<std::int64_t>(fields.text(0));
-        row.number = number_of<RevisionNumber>(fields.text(1));
-        row.name = fields.text(2);
-        row.checksum = fields.text(3);
-        row.digest = fields.text(4);
-        row.state = state_from(fields.text(5));
-        if (row.state != RowState::applied)
-          read_progress(fields.text(6), row);
-        row.statement_digest = fields.text(7);
-        history.push_back(std::move(row));
-      }};
+  return {.sql = fmt::format(
+              "SELECT v.position, v.revision, v.name, v.checksum, v.digest, v.state, "
+              "v.statement, v.statement_digest, v.sqlstate FROM {} v ORDER BY v.position",
+              table_),
+          .on_row = [&history](const pq::Row& fields) {
+            AppliedRevision row;
+            row.position = number_of<std::int64_t>(fields.text(0));
+            row.number = number_of<RevisionNumber>(fields.text(1));
+            row.name = fields.text(2);
+            row.checksum = fields.text(3);
+            row.digest = fields.text(4);
+            row.state = state_from(fields.text(5));
+            if (row.state != RowState::applied)
+              read_progress(fields.text(6), row);
+            row.statement_digest = fields.text(7);
+            row.failed = !fields.is_null(8);
+            history.push_back(std::move(row));
+          }};
 }
 
 }  // namespace tenantctl

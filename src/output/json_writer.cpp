@@ -164,6 +164,13 @@ std::string json_plan(const PlanResult& result) {
   return json_text(json);
 }
 
+std::string json_sql(std::string_view command, std::string_view target, std::string_view sql) {
+  Json json = json_document(command);
+  json["target"] = target;
+  json["sql"] = sql;
+  return json_text(json);
+}
+
 std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes) {
   Json json = json_document(command);
   json["scopes"] = Json::array();

@@ -12,6 +12,7 @@ namespace tenantctl {
 /// tests/schemas holds the JSON Schema of each.
 std::string json_run(const RunResult& result);
 std::string json_plan(const PlanResult& result);
+std::string json_sql(std::string_view command, std::string_view target, std::string_view sql);
 std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes);
 std::string json_error(std::string_view kind, const Error& error);
 

@@ -29,7 +29,8 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   tasks_ = &tasks;
   const pq::Deadline begin = pq::Clock::now();
   for (std::uint32_t i = 0; i < tasks.size(); ++i) {
-    if (!groups[tasks[i].group].plan.empty()) to_do_.push_back(i);
+    if (!groups[tasks[i].group].plan.empty())
+      to_do_.push_back(i);
   }
   const std::size_t connections = std::min(options_.jobs, to_do_.size());
   for (std::size_t i = 0; i < connections; ++i) {
@@ -37,7 +38,8 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   }
   observer_.started(progress(begin));
   for (const Task& task : tasks) {
-    if (groups[task.group].plan.empty()) report_unstarted(task, Result::unchanged, "", begin);
+    if (groups[task.group].plan.empty())
+      report_unstarted(task, Result::unchanged, "", begin);
   }
   while (report_.schemas.size() < tasks.size()) {
     const pq::Deadline now = pq::Clock::now();
@@ -155,7 +157,8 @@ Job* Rollout::next_job(pq::Deadline now) {
     job->wake();
     return job;
   }
-  if (!may_begin() || next_ == to_do_.size()) return nullptr;
+  if (!may_begin() || next_ == to_do_.size())
+    return nullptr;
   const Task& task = (*tasks_)[to_do_[next_++]];
   const TaskGroup& group = (*groups_)[task.group];
   jobs_.push_back(std::make_unique<Job>(
@@ -239,7 +242,8 @@ void Rollout::report_unstarted(const Task& task, Result result, const std::strin
     schema.failure = std::make_unique<Failure>();
     schema.failure->message = why;
   }
-  if (is_problem(result)) ++problems_;
+  if (is_problem(result))
+    ++problems_;
   report_.schemas.push_back(std::move(schema));
   observer_.finished(report_.schemas.back(), progress(now));
 }

@@ -70,8 +70,8 @@ class Rollout {
 
   const std::vector<TaskGroup>* groups_ = nullptr;
   const std::vector<Task>* tasks_ = nullptr;
-  std::vector<std::uint32_t> to_do_;  ///< tasks with something to do
-  std::size_t next_ = 0;              ///< of to_do_, the next to begin
+  std::vector<std::uint32_t> to_do_;        ///< tasks with something to do
+  std::size_t next_ = 0;                    ///< of to_do_, the next to begin
   std::vector<std::unique_ptr<Job>> jobs_;  ///< begun and not over
   std::vector<Job*> waiting_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,5 +107,9 @@ class Script {
 /// transaction on a schema that nobody uses yet. `text` is the rendered SQL. Spaces take the word's
 /// place, so that positions stay what they were.
 std::string without_concurrently(std::string_view text);
+
+/// The unqualified name of the index that a CREATE, DROP or REINDEX INDEX statement is about, as
+/// the catalog has it. Nothing if the statement leaves the name to the server, or qualifies it.
+std::optional<std::string> index_name(std::string_view text);
 
 }  // namespace tenantctl::sql

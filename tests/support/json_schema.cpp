@@ -1,11 +1,19 @@
 #include "support/json_schema.h"
 
+#include <filesystem>
 #include <stdexcept>
+#include <string>
 
 #include "support/process.h"
 
 namespace tenantctl::testing {
 namespace {
+
+// Debian's package belongs to Debian's interpreter; the one in PATH may be another.
+std::string interpreter() {
+  constexpr auto debian = "/usr/bin/python3";
+  return std::filesystem::exists(debian) ? debian : "python3";
+}
 
 // Python's JSON reader lets NaN and repeated names pass; programs that read our output may not.
 constexpr auto program = R"python(
@@ -42,7 +50,7 @@ for fault in sorted(faults, key=lambda fault: fault.json_path):
 
 std::string schema_errors(const std::string& document, const std::filesystem::path& schema) {
   const auto judge =
-      run_process({"python3", "-c", program, schema.string()},
+      run_process({interpreter(), "-c", program, schema.string()},
                   {.environment = {{"PYTHONIOENCODING", "utf-8"}}, .input = document});
   if (judge.exit_code != 0) {
     throw std::runtime_error("cannot judge by " + schema.string() + ": " + judge.err);

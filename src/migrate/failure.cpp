@@ -1,0 +1,108 @@
+#include "migrate/failure.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "sql/location.h"
+
+namespace tenantctl {
+namespace {
+
+bool is_contention(const pq::ServerFields& error) {
+  const bool concurrently = error.message.find("tuple concurrently") != std::string::npos;
+  return error.is("55P03") || error.is("40P01") || error.is("40001") ||
+         (error.is("XX000") && concurrently) || (error.is("23505") && error.schema == "pg_catalog");
+}
+
+std::string hint_of(const pq::ServerFields& error) {
+  if (error.is("42883") || error.is("42704")) {
+    return "If an extension provides it, name the extension's schema with search-path-extra.";
+  }
+  if (error.is("55P04")) {
+    return "A new enum value can be used only after it is committed: split the revision in two.";
+  }
+  if (error.is("25001")) {
+    return "Put the statement alone into a revision whose section says transaction:false.";
+  }
+  if (error.is("57014")) {
+    return "The statement was cancelled, or took longer than --statement-timeout.";
+  }
+  return error.hint;
+}
+
+// The server counts characters of what was sent; the file has placeholders where that has values.
+Place place_of_error(const pq::ServerFields& error, std::size_t index, const Step& step,
+                     const SegmentWriter& writer) {
+  const Section& section = step.section();
+  const sql::Statement& statement = section.script.statements()[index];
+  std::size_t byte = statement.first_token;
+  if (error.position > 0) {
+    const std::string sent = writer.rendered(step, index);
+    const auto at = sql::Location::at_character(sent, static_cast<std::size_t>(error.position));
+    byte = section.script.source_byte(statement, writer.variables(), at.byte());
+  }
+  return place_of(*step.revision, section, byte);
+}
+
+}  // namespace
+
+Verdict verdict_of(const pq::ServerFields& error, Part part) {
+  if (error.is(refusal::gone)) {
+    return Verdict::gone;
+  }
+  if (error.is(refusal::busy)) {
+    return Verdict::busy;
+  }
+  if (error.is(refusal::moved)) {
+    return Verdict::moved;
+  }
+  if (error.is(refusal::foreign)) {
+    return Verdict::foreign;
+  }
+  if (part == Part::begin && error.is("25P02")) {
+    return Verdict::refused;
+  }
+  if (is_contention(error)) {
+    return Verdict::contention;
+  }
+  // Another run made the schema or the table first.
+  const bool exists = error.is("42P06") || error.is("42P07") || error.is("23505");
+  if (part == Part::install && exists) {
+    return Verdict::moved;
+  }
+  if (part == Part::fence && (error.is("42P01") || error.is("3F000"))) {
+    return Verdict::moved;
+  }
+  const bool no_room = error.is("53100") || error.is("53200") || error.is("53400");
+  return no_room ? Verdict::exhausted : Verdict::failed;
+}
+
+Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin, const Step& step,
+                   const SegmentWriter& writer) {
+  Failure failure{.message = error.message,
+                  .hint = hint_of(error),
+                  .sqlstate = error.sqlstate,
+                  .revision = {},
+                  .place = std::nullopt};
+  if (!error.detail.empty()) {
+    failure.message += ": " + error.detail;
+  }
+  if (step.revision == nullptr) {
+    return failure;
+  }
+  failure.revision = step.revision->title();
+  if (error.is("23503") && error.constraint == "tenantctl_guard") {
+    failure.message = "the revision's own text tried to commit; nothing of it was kept";
+    failure.hint = "Leave COMMIT out, also out of what it calls or executes.";
+  }
+  failure.place = origin.part == Part::statement
+                      ? place_of_error(error, origin.statement, step, writer)
+                      : Place{.file = step.revision->file, .line = 0, .column = 0, .text = {}};
+  failure.message = fmt::format("{} of revision {} failed: {}",
+                                step.kind == Step::Kind::downgrade ? "downgrade" : "upgrade",
+                                failure.revision, failure.message);
+  return failure;
+}
+
+}  // namespace tenantctl

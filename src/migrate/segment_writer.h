@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+#include "migrate/options.h"
+#include "migrate/plan.h"
+#include "migrate/segment.h"
+#include "migrate/version_table.h"
+#include "sql/script.h"
+
+namespace tenantctl {
+
+/// Writes the segments of one schema's plan: what is sent, message by message, and what each
+/// message is for. Holds no state of the way; the plan and the options must outlive it.
+class SegmentWriter {
+ public:
+  SegmentWriter(const SchemaName& schema, const Plan& plan, const MigrateOptions& options);
+
+  /// The steps from `first` on that run in transactions, as many as one segment takes.
+  Segment transactions(std::size_t first) const;
+
+  /// Outside a transaction: the row says `running` before the first statement; then the session's
+  /// own settings, because SET LOCAL has no meaning there.
+  Segment start(std::size_t step, const AppliedRevision& row) const;
+  Segment statement(std::size_t step, std::size_t statement) const;
+  Segment finish(std::size_t step) const;
+  /// One message of ours, in a transaction of its own.
+  Segment record(std::size_t step, pq::Message message) const;
+  /// One message of ours that cannot be in a transaction.
+  static Segment alone(std::size_t step, Part part, pq::Message message);
+
+  const VersionTable& table() const { return table_; }
+  /// What :"schema", :'tenant' and --var stand for in this schema.
+  const sql::Variables& variables() const { return variables_; }
+  std::string rendered(const Step& step, std::size_t statement) const;
+
+ private:
+  void add_step(Segment& segment, std::size_t index) const;
+  void add_begin(Segment& segment, std::size_t index) const;
+  void add_fence(Segment& segment, std::size_t index) const;
+  void add_sql(Segment& segment, std::size_t index) const;
+  static void add_reset(Segment& segment, std::size_t index);
+  void add_bookkeeping(Segment& segment, std::size_t index) const;
+  void add_end(Segment& segment, std::size_t index, const Mark& mark) const;
+  std::string search_path() const;
+
+  const Plan& plan_;
+  const MigrateOptions& options_;
+  VersionTable table_;
+  sql::Variables variables_;
+};
+
+}  // namespace tenantctl

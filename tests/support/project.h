@@ -1,0 +1,65 @@
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/database.h"
+#include "support/tenantctl.h"
+
+namespace tenantctl::testing {
+
+/// A product as its engineer has it: a database of its own, a folder with revisions, and the tool
+/// that works on both. Quiet, so that only what goes wrong stands in `err`; numbering is as
+/// written.
+class Project {
+ public:
+  Project();
+
+  /// `tenant/0001_a.sql`; with a down section unless `down` is empty. Replaces a file of that name.
+  void write(const std::string& file, const std::string& up, const std::string& down = {});
+
+  /// `tenant/0001_a.sql` as it is to be, markers and all.
+  void write_raw(const std::string& file, const std::string& text);
+  void remove(const std::string& file);
+
+  /// Revisions 0001_a, 0002_b, 0003_c of the tenant scope, each with a table of its letter.
+  void write_abc();
+
+  Finished run(const std::vector<std::string>& args, const std::string& input = {}) const {
+    return tool.run(args, input);
+  }
+
+  /// Runs what must succeed. Throws std::runtime_error with its output if it does not.
+  std::string must(const std::vector<std::string>& args) const;
+
+  /// `count` tenants t001, t002, ... at the folder's head; the names are returned.
+  std::vector<std::string> create_tenants(int count) const;
+
+  /// `0002_b`, from the version table; "base" if it is empty.
+  std::string revision_of(const std::string& schema);
+
+  bool has_table(const std::string& schema, const std::string& table);
+  bool has_schema(const std::string& schema);
+
+  TestDatabase database;
+  Tool tool;
+};
+
+/// "" if the program ended with `exit_code` and each part stands in what it wrote; otherwise what
+/// is missing, and all that it wrote. For CHECK(fault(...) == ""), which then shows it.
+std::string fault(const Finished& finished, int exit_code,
+                  std::initializer_list<std::string_view> parts = {});
+
+bool contains(std::string_view text, std::string_view part);
+std::vector<std::string> lines_of(const std::string& text);
+
+/// The checkout, for tests that compare documents with the program (TENANTCTL_SOURCE_DIR).
+std::filesystem::path source_folder();
+
+/// A URL where nobody listens.
+inline constexpr auto unreachable_url = "postgresql://nobody@127.0.0.1:1/nothing";
+
+}  // namespace tenantctl::testing
