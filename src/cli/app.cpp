@@ -67,6 +67,14 @@ void locate_root(const CLI::App& app, Context& context) {
   context.root = context.config.parent_path();
 }
 
+// libpq does not know this variable; applications do. It comes last, behind the file.
+void fall_back_to_database_url(Settings& settings) {
+  const char* url = std::getenv("DATABASE_URL");
+  if (settings.database_url.empty() && url != nullptr) {
+    settings.database_url = url;
+  }
+}
+
 std::string command_name(const CLI::App& app) {
   std::string name;
   const CLI::App* command = &app;
@@ -113,12 +121,17 @@ UsageError parse_error(const CLI::App& app, const CLI::ParseError& error) {
   if (!about_words || rest.empty())
     return UsageError(error.what(), help);
   const std::string word = rest.front().substr(0, rest.front().find('='));
+  if (word.find("://") != std::string::npos) {
+    // Not repeated: it may hold a password.
+    return UsageError("a URL stands where none is expected",
+                      "A connection is named with --database-url or by DATABASE_URL.");
+  }
   const bool is_option = word.starts_with('-');
   const auto names = is_option ? names_of_options(command) : names_of_commands(command);
   const std::string kind = is_option ? "option" : names.empty() ? "argument" : "command";
   const auto near = nearest(word, names);
   return UsageError(fmt::format("unknown {} {}", kind, escaped(word)),
-          near ? fmt::format("Did you mean {}?", *near) : help);
+                    near ? fmt::format("Did you mean {}?", *near) : help);
 }
 
 // --output json is obeyed also where the command line is so wrong that it was not read.
@@ -180,6 +193,7 @@ int run_app(int argc, char** argv) {
     add_commands(app, context);
     app.parse(argc, argv);
     locate_root(app, context);
+    fall_back_to_database_url(context.settings);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0)
       return app.exit(error, std::cout, std::cerr);

@@ -133,8 +133,8 @@ void add_resolve(CLI::App& app, Context& context) {
       "resolve", "say what became of a revision that stopped outside a transaction");
   auto options = std::make_shared<StampOptions>();
   command->add_option("REVISION", options->target, "the revision that stopped")->required();
-  command->add_flag("--applied", options->applied, "it stands in the schema, all of it");
-  command->add_flag("--reverted", options->reverted, "nothing of it stands in the schema");
+  add_switch(*command, "--applied", options->applied, "it stands in the schema, all of it");
+  add_switch(*command, "--reverted", options->reverted, "nothing of it stands in the schema");
   describe_schemas(*command, context.settings);
   command
       ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")

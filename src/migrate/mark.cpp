@@ -30,12 +30,15 @@ bool read_word(std::string_view word, Mark& mark) {
     mark.scope = scope.value_or(Scope::tenant);
     return scope.has_value();
   }
-  if (name == "head")
+  if (name == "head") {
     return read_number(value, mark.head);
-  if (name == "count")
+  }
+  if (name == "count") {
     return read_number(value, mark.count);
-  if (name == "running")
+  }
+  if (name == "running") {
     return read_number(value, mark.running);
+  }
   if (name == "digest") {
     mark.digest = value == "base" ? "" : std::string(value);
     return value == "base" || is_digest(value);
@@ -47,22 +50,25 @@ bool read_word(std::string_view word, Mark& mark) {
 }  // namespace
 
 std::optional<Mark> Mark::parse(std::string_view comment) {
-  if (!comment.starts_with(prefix))
+  if (!comment.starts_with(prefix)) {
     return std::nullopt;
+  }
   std::string_view rest = comment.substr(prefix.size());
   Mark mark;
   std::size_t words = 0;
   while (rest.starts_with(' ')) {
     rest.remove_prefix(1);
     const std::size_t end = std::min(rest.find(' '), rest.size());
-    if (!read_word(rest.substr(0, end), mark))
+    if (!read_word(rest.substr(0, end), mark)) {
       return std::nullopt;
+    }
     rest.remove_prefix(end);
     ++words;
   }
   const bool consistent = (mark.count == 0) == mark.digest.empty();
-  if (!rest.empty() || words < 4 || !consistent)
+  if (!rest.empty() || words < 4 || !consistent) {
     return std::nullopt;
+  }
   return mark;
 }
 
@@ -84,10 +90,12 @@ Mark Mark::of(Scope scope, const History& history) {
 std::string Mark::text() const {
   std::string text = fmt::format("{} scope={} head={} count={} digest={}", prefix, to_text(scope),
                                  head, count, digest.empty() ? "base" : digest);
-  if (running != 0)
+  if (running != 0) {
     text += fmt::format(" running={}", running);
-  if (dropping)
+  }
+  if (dropping) {
     text += " dropping";
+  }
   return text;
 }
 

@@ -17,8 +17,9 @@ std::string listed(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size() && i < shown; ++i) {
     text += (i == 0 ? "" : ", ") + names[i];
   }
-  if (names.size() > shown)
+  if (names.size() > shown) {
     text += fmt::format(" and {} more", names.size() - shown);
+  }
   return text;
 }
 
@@ -32,8 +33,9 @@ std::string was(const std::vector<std::string>& names) {
 
 RevisionNumber highest(const History& history) {
   RevisionNumber number = 0;
-  for (const AppliedRevision& row : history)
+  for (const AppliedRevision& row : history) {
     number = std::max(number, row.number);
+  }
   return number;
 }
 
@@ -68,8 +70,9 @@ void check_against(const RevisionFolder& folder, const History& history) {
 
 void refuse_unfinished(const History& history, std::string_view act) {
   for (const AppliedRevision& row : history) {
-    if (row.state == RowState::applied)
+    if (row.state == RowState::applied) {
       continue;
+    }
     throw HistoryError(fmt::format("revision {} stopped half-way outside a transaction", row.name),
                        fmt::format("Run {} again until it is finished before another {}.",
                                    row.reverting ? "downgrade" : "upgrade", act));
@@ -86,12 +89,14 @@ AppliedRevision row_of(const Revision& revision) {
 
 std::vector<const Revision*> pending_of(const RevisionFolder& folder, const History& history) {
   std::set<RevisionNumber> applied;
-  for (const AppliedRevision& row : history)
+  for (const AppliedRevision& row : history) {
     applied.insert(row.number);
+  }
   std::vector<const Revision*> pending;
   for (const Revision& revision : folder.revisions()) {
-    if (!applied.contains(revision.number))
+    if (!applied.contains(revision.number)) {
       pending.push_back(&revision);
+    }
   }
   return pending;
 }
@@ -104,8 +109,9 @@ std::vector<const Revision*> selected(const RevisionFolder& folder, const Histor
     case Target::Kind::head:
       break;
     case Target::Kind::forward:
-      if (pending.size() > target.steps())
+      if (pending.size() > target.steps()) {
         pending.resize(target.steps());
+      }
       break;
     case Target::Kind::revision: {
       const RevisionNumber last = target.find_in(folder).number;
@@ -124,11 +130,13 @@ void refuse_late(const std::vector<const Revision*>& pending, const History& his
   const RevisionNumber newest = highest(history);
   std::vector<std::string> late;
   for (const Revision* revision : pending) {
-    if (revision->number < newest)
+    if (revision->number < newest) {
       late.push_back(revision->title());
+    }
   }
-  if (late.empty())
+  if (late.empty()) {
     return;
+  }
   throw HistoryError(
       fmt::format("{} {} came late: newer ones are applied already", noun(late), listed(late)),
       "Give the file a newer number, or apply it after them with --allow-out-of-order.");
@@ -136,8 +144,9 @@ void refuse_late(const std::vector<const Revision*>& pending, const History& his
 
 // An install of its own where the first step cannot carry it: outside a transaction, or none.
 void add_install(Plan& plan, Missing missing) {
-  if (missing == Missing::nothing)
+  if (missing == Missing::nothing) {
     return;
+  }
   if (plan.steps.empty() || !plan.steps.front().in_transaction()) {
     Step install;
     install.kind = Step::Kind::install;
@@ -155,8 +164,9 @@ std::vector<RowChange> differences(const History& before, const History& after) 
     const auto old = std::find_if(before.begin(), before.end(), [&](const AppliedRevision& other) {
       return other.number == row.number;
     });
-    if (old == before.end())
+    if (old == before.end()) {
       continue;
+    }
     if (old->position != row.position || old->digest != row.digest ||
         old->checksum != row.checksum) {
       changes.push_back({RowChange::Kind::update, old->position, row});
@@ -204,8 +214,9 @@ void resume(Plan& plan, const RevisionFolder& folder, History& history, bool rev
   const auto at = std::find_if(history.begin(), history.end(), [](const AppliedRevision& row) {
     return row.state != RowState::applied;
   });
-  if (at == history.end())
+  if (at == history.end()) {
     return;
+  }
   if (at->reverting != reverting || at->state == RowState::needs_decision) {
     refuse_unfinished(history, reverting ? "downgrade" : "upgrade");
   }
@@ -319,10 +330,12 @@ Plan plan_upgrade(const RevisionFolder& folder, const History& history, const Ta
   History now = history;
   resume(plan, folder, now, false);
   const std::vector<const Revision*> pending = selected(folder, now, target);
-  if (!options.allow_out_of_order)
+  if (!options.allow_out_of_order) {
     refuse_late(pending, now);
-  for (const Revision* revision : pending)
+  }
+  for (const Revision* revision : pending) {
     add_upgrade(plan, *revision, now, folder.scope());
+  }
   add_install(plan, options.missing);
   plan.to = Mark::of(folder.scope(), now);
   return plan;
@@ -337,8 +350,9 @@ Plan plan_downgrade(const RevisionFolder& folder, const History& history, const 
   // Positions move while rows go, so what is to go is decided before.
   std::vector<RevisionNumber> reverted;
   for (const AppliedRevision& row : now) {
-    if (is_reverted(row, history, target, folder))
+    if (is_reverted(row, history, target, folder)) {
       reverted.push_back(row.number);
+    }
   }
   std::reverse(reverted.begin(), reverted.end());
   for (const RevisionNumber number : reverted) {
@@ -362,8 +376,9 @@ Plan plan_stamp(const RevisionFolder& folder, const History& history, const Targ
                                [](const AppliedRevision& a, const AppliedRevision& b) {
                                  return a.number == b.number && a.digest == b.digest;
                                });
-  if (same)
+  if (same) {
     return plan;
+  }
   Step step = record_step(history, after, folder.scope());
   step.origin = "stamp";
   // Rows that stay as they are keep their times; from the first difference on they are new.
@@ -390,15 +405,17 @@ Plan plan_accept(const RevisionFolder& folder, const History& history, const Rev
   plan.from = Mark::of(folder.scope(), history);
   History after = history;
   for (AppliedRevision& row : after) {
-    if (row.number == revision.number)
+    if (row.number == revision.number) {
       row.checksum = revision.checksum;
+    }
   }
   rechain(after);
   plan.to = Mark::of(folder.scope(), after);
   Step step = record_step(history, after, folder.scope());
   step.changes = differences(history, after);
-  if (!step.changes.empty())
+  if (!step.changes.empty()) {
     plan.steps.push_back(std::move(step));
+  }
   return plan;
 }
 

@@ -31,8 +31,9 @@ Refusal refusal_of(const sql::Statement& statement, bool transaction) {
     case StatementKind::discard:
       return {"resets the session", "Leave DISCARD out: tenantctl resets between schemas."};
     case StatementKind::set_authorization:
-      if (transaction)
+      if (transaction) {
         return {};
+      }
       return {"changes the session's role outside a transaction",
               "Move it into a revision that runs in a transaction."};
     case StatementKind::ordinary:
@@ -61,8 +62,9 @@ bool leaves_traces(const Section& section) {
 void check_runnable(const Revision& revision, const Section& section) {
   for (const sql::Statement& statement : section.script.statements()) {
     const Refusal refusal = refusal_of(statement, section.transaction);
-    if (refusal.what.empty())
+    if (refusal.what.empty()) {
       continue;
+    }
     throw UsageError(
         fmt::format("revision {} holds a statement that {}", revision.title(), refusal.what),
         std::string(refusal.hint), place_of(revision, section, statement.first_token));

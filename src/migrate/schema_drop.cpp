@@ -21,14 +21,18 @@ std::size_t read_count(pq::Pipeline& pipeline, pq::Message message, pq::Deadline
 }
 
 std::string kind_of(std::string_view relkind) {
-  if (relkind == "v")
+  if (relkind == "v") {
     return "VIEW";
-  if (relkind == "m")
+  }
+  if (relkind == "m") {
     return "MATERIALIZED VIEW";
-  if (relkind == "f")
+  }
+  if (relkind == "f") {
     return "FOREIGN TABLE";
-  if (relkind == "S")
+  }
+  if (relkind == "S") {
     return "SEQUENCE";
+  }
   return "TABLE";
 }
 
@@ -88,8 +92,9 @@ std::vector<std::string> SchemaDrop::some_relations(std::size_t most, pq::Deadli
 }
 
 void SchemaDrop::run(std::size_t most, pq::Deadline deadline) {
-  if (most == 0)
+  if (most == 0) {
     most = capacity(deadline);
+  }
   if (relation_count(deadline) > most) {
     Mark dropping;
     dropping.dropping = true;
@@ -100,10 +105,12 @@ void SchemaDrop::run(std::size_t most, pq::Deadline deadline) {
     const std::size_t batch = std::max<std::size_t>(1, most / 10);
     while (relation_count(deadline) > most) {
       const std::vector<std::string> drops = some_relations(batch, deadline);
-      if (drops.empty())
+      if (drops.empty()) {
         break;
-      for (const std::string& drop : drops)
+      }
+      for (const std::string& drop : drops) {
         run_locked({{.sql = drop}}, deadline);
+      }
     }
   }
   run_locked({{.sql = fmt::format("DROP SCHEMA {} CASCADE", table_.schema().quoted())}}, deadline);

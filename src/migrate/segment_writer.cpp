@@ -51,8 +51,9 @@ SegmentWriter::SegmentWriter(const SchemaName& schema, const Plan& plan,
 Segment SegmentWriter::transactions(std::size_t first) const {
   Segment segment;
   for (std::size_t i = first; i < plan_.steps.size(); ++i) {
-    if (!plan_.steps[i].in_transaction() || segment.messages.size() > max_messages)
+    if (!plan_.steps[i].in_transaction() || segment.messages.size() > max_messages) {
       break;
+    }
     add_step(segment, i);
   }
   return segment;
@@ -61,11 +62,13 @@ Segment SegmentWriter::transactions(std::size_t first) const {
 void SegmentWriter::add_step(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
   add_begin(segment, index);
-  if (step.creates_schema)
+  if (step.creates_schema) {
     segment.add(table_.create_schema(), {index, Part::install, 0});
+  }
   add_fence(segment, index);
-  if (step.creates_table)
+  if (step.creates_table) {
     segment.add(table_.create_table(), {index, Part::install, 0});
+  }
   if (step.runs_sql()) {
     segment.add(step.kind == Step::Kind::upgrade ? table_.insert_guarded(step.row, step.origin)
                                                  : table_.guard(step.row),
@@ -88,10 +91,12 @@ void SegmentWriter::add_begin(Segment& segment, std::size_t index) const {
 void SegmentWriter::add_fence(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
   VersionTable::Expected expected{.installs = step.creates_table, .digest = step.expected};
-  if (step.resumes)
+  if (step.resumes) {
     expected.running = step.row.number;
-  if (step.kind == Step::Kind::record && index == 0)
+  }
+  if (step.kind == Step::Kind::record && index == 0) {
     expected.running = plan_.from.running;
+  }
   segment.add(table_.fence(expected), {index, Part::fence, 0});
 }
 
@@ -103,11 +108,13 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
   const auto& statements = step.section().script.statements();
   for (std::size_t i = 0; i < statements.size(); ++i) {
     const bool checks_guard = statements[i].kind == StatementKind::set_constraints;
-    if (checks_guard)
+    if (checks_guard) {
       segment.add(table_.lift_guard(step.row), {index, Part::row, 0});
+    }
     segment.add({.sql = rendered(step, i)}, {index, Part::statement, i});
-    if (!checks_guard)
+    if (!checks_guard) {
       continue;
+    }
     for (pq::Message& message : table_.set_guard(step.row)) {
       segment.add(std::move(message), {index, Part::row, 0});
     }
@@ -125,8 +132,9 @@ void SegmentWriter::add_reset(Segment& segment, std::size_t index) {
 
 void SegmentWriter::add_bookkeeping(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
-  if (step.kind == Step::Kind::upgrade)
+  if (step.kind == Step::Kind::upgrade) {
     segment.add(table_.close(step.row), {index, Part::close, 0});
+  }
   if (step.kind == Step::Kind::downgrade) {
     segment.add(table_.close_and_remove(step.row), {index, Part::close, 0});
   }

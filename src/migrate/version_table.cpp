@@ -19,8 +19,9 @@ Number number_of(std::string_view text) {
 }
 
 RowState state_from(std::string_view text) {
-  if (text == "running")
+  if (text == "running") {
     return RowState::running;
+  }
   return text == "applied" ? RowState::applied : RowState::needs_decision;
 }
 
@@ -32,8 +33,9 @@ std::string progress_text(const AppliedRevision& row) {
 void read_progress(std::string_view text, AppliedRevision& row) {
   row.reverting = text.starts_with("down:");
   const std::size_t colon = text.find(':');
-  if (colon != std::string_view::npos)
+  if (colon != std::string_view::npos) {
     row.confirmed = number_of<std::size_t>(text.substr(colon + 1));
+  }
 }
 
 std::string raise(std::string_view sqlstate, std::string_view message) {
@@ -78,11 +80,12 @@ pq::Message VersionTable::create_table() const {
               table_, table_)};
 }
 
-std::string VersionTable::block(const std::string& declarations, const std::string& body) const {
+std::string VersionTable::block(const std::string& declarations, const std::string& body) {
   // The tag must not occur in a schema's name, which may hold anything.
   std::string tag = "$tenantctl$";
-  while (body.find(tag) != std::string::npos)
+  while (body.find(tag) != std::string::npos) {
     tag.insert(tag.size() - 1, "_");
+  }
   return fmt::format("DO {0}\n{1}BEGIN\n{2}\nEND\n{0}", tag,
                      declarations.empty() ? "" : "DECLARE\n" + declarations, body);
 }
@@ -141,7 +144,7 @@ pq::Message VersionTable::lock_session() const {
   return {.sql = block("  namespace pg_catalog.oid;\n", lock_statement("pg_try_advisory_lock"))};
 }
 
-pq::Message VersionTable::unlock_session() const { return {.sql = "DISCARD ALL"}; }
+pq::Message VersionTable::unlock_session() { return {.sql = "DISCARD ALL"}; }
 
 pq::Message VersionTable::insert(const AppliedRevision& row, const std::string& origin,
                                  bool guarded) const {
@@ -289,8 +292,9 @@ pq::Message VersionTable::read(History& history) const {
             row.checksum = fields.text(3);
             row.digest = fields.text(4);
             row.state = state_from(fields.text(5));
-            if (row.state != RowState::applied)
+            if (row.state != RowState::applied) {
               read_progress(fields.text(6), row);
+            }
             row.statement_digest = fields.text(7);
             row.failed = !fields.is_null(8);
             history.push_back(std::move(row));

@@ -60,7 +60,7 @@ class VersionTable {
   /// (session; released by unlock or the end of the session).
   pq::Message lock() const;
   pq::Message lock_session() const;
-  pq::Message unlock_session() const;
+  static pq::Message unlock_session();
 
   /// The row goes in before the revision's SQL, with a guard: any COMMIT before close() fails
   /// with 23503, because guard 0 references no position.
@@ -89,7 +89,7 @@ class VersionTable {
 
  private:
   std::string ownership_check(bool with_table) const;
-  std::string block(const std::string& declarations, const std::string& body) const;
+  static std::string block(const std::string& declarations, const std::string& body);
   std::string lock_statement(std::string_view function) const;
   pq::Message exactly_one(const std::string& statement) const;
   pq::Message insert(const AppliedRevision& row, const std::string& origin, bool guarded) const;

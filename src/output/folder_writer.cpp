@@ -15,8 +15,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const AppliedRevision* find_row(const HistoryResult& result, RevisionNumber number) {
-  if (result.applied == nullptr)
+  if (result.applied == nullptr) {
     return nullptr;
+  }
   const auto at =
       std::find_if(result.applied->begin(), result.applied->end(),
                    [number](const AppliedRevision& row) { return row.number == number; });
@@ -24,13 +25,16 @@ const AppliedRevision* find_row(const HistoryResult& result, RevisionNumber numb
 }
 
 std::string row_text(const HistoryResult& result, const Revision& revision) {
-  if (result.applied == nullptr)
+  if (result.applied == nullptr) {
     return "";
+  }
   const AppliedRevision* row = find_row(result, revision.number);
-  if (row == nullptr)
+  if (row == nullptr) {
     return "pending";
-  if (row->state != RowState::applied)
+  }
+  if (row->state != RowState::applied) {
     return std::string(to_text(row->state));
+  }
   return row->checksum == revision.checksum ? "applied" : "applied, edited since";
 }
 
@@ -52,8 +56,9 @@ std::string section_note(const Section& section) {
 }
 
 void write_names(std::ostream& out, std::string_view verb, const std::vector<std::string>& names) {
-  for (const std::string& name : names)
+  for (const std::string& name : names) {
     out << fmt::format("{} {}\n", verb, escaped(name));
+  }
 }
 
 }  // namespace
@@ -86,13 +91,15 @@ void write_history(std::ostream& out, Format format, const HistoryResult& result
   if (format == Format::json) {
     Json json = json_document("history");
     json["scope"] = to_text(result.folder->scope());
-    if (!result.schema.empty())
+    if (!result.schema.empty()) {
       json["schema"] = result.schema;
+    }
     json["revisions"] = Json::array();
     for (const Revision& revision : result.folder->revisions()) {
       Json one = revision_json(revision);
-      if (result.applied != nullptr)
+      if (result.applied != nullptr) {
         one["state"] = row_text(result, revision);
+      }
       json["revisions"].push_back(one);
     }
     out << json_text(json) << '\n';
@@ -101,11 +108,13 @@ void write_history(std::ostream& out, Format format, const HistoryResult& result
   std::vector<std::vector<std::string>> rows;
   for (const Revision& revision : result.folder->revisions()) {
     std::string notes = revision.down ? "" : "irreversible";
-    if (!revision.up.transaction)
+    if (!revision.up.transaction) {
       notes += notes.empty() ? "no transaction" : ", no transaction";
+    }
     std::vector<std::string> row{revision.digits, revision.slug};
-    if (result.applied != nullptr)
+    if (result.applied != nullptr) {
       row.push_back(row_text(result, revision));
+    }
     row.push_back(notes);
     rows.push_back(std::move(row));
   }
@@ -122,8 +131,9 @@ void write_revision_text(std::ostream& out, Format format, const Revision& revis
     json.update(revision_json(revision));
     json["scope"] = to_text(revision.scope);
     json["up"] = revision.up.sql;
-    if (revision.down)
+    if (revision.down) {
       json["down"] = revision.down->sql;
+    }
     out << json_text(json) << '\n';
     return;
   }
@@ -133,8 +143,9 @@ void write_revision_text(std::ostream& out, Format format, const Revision& revis
   out << fmt::format("down      {}\n\n",
                      revision.down ? section_note(*revision.down) : "none: irreversible");
   out << "-- migrate:up\n" << escaped(revision.up.sql);
-  if (revision.down)
+  if (revision.down) {
     out << "\n-- migrate:down\n" << escaped(revision.down->sql);
+  }
 }
 
 void write_current(std::ostream& out, Format format, const CurrentResult& result) {
@@ -148,8 +159,9 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
       one["applied"] = schema.applied;
       one["pending"] = schema.pending;
       one["digest"] = schema.digest;
-      if (!schema.note.empty())
+      if (!schema.note.empty()) {
         one["note"] = schema.note;
+      }
       json["schemas"].push_back(one);
     }
     out << json_text(json) << '\n';

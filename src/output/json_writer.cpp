@@ -12,24 +12,30 @@ using Json = nlohmann::ordered_json;
 Json place_json(const Place& place) {
   Json json;
   json["file"] = place.file;
-  if (place.line > 0)
+  if (place.line > 0) {
     json["line"] = place.line;
-  if (place.column > 0)
+  }
+  if (place.column > 0) {
     json["column"] = place.column;
+  }
   return json;
 }
 
 Json failure_json(const Failure& failure) {
   Json json;
   json["message"] = failure.message;
-  if (!failure.sqlstate.empty())
+  if (!failure.sqlstate.empty()) {
     json["sqlstate"] = failure.sqlstate;
-  if (!failure.revision.empty())
+  }
+  if (!failure.revision.empty()) {
     json["revision"] = failure.revision;
-  if (failure.place)
+  }
+  if (failure.place) {
     json["place"] = place_json(*failure.place);
-  if (!failure.hint.empty())
+  }
+  if (!failure.hint.empty()) {
     json["hint"] = failure.hint;
+  }
   return json;
 }
 
@@ -41,8 +47,9 @@ Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
   json["steps"] = schema.steps;
   json["tries"] = schema.tries;
   json["duration_ms"] = schema.duration.count();
-  if (schema.failure != nullptr)
+  if (schema.failure != nullptr) {
     json["failure"] = failure_json(*schema.failure);
+  }
   return json;
 }
 
@@ -56,8 +63,9 @@ Json report_json(const Report& report, const RevisionFolder& folder) {
   json["counts"] = counts;
   json["duration_ms"] = report.duration.count();
   json["interrupted"] = report.interrupted;
-  if (!report.stopped_by.empty())
+  if (!report.stopped_by.empty()) {
     json["stopped_by"] = report.stopped_by;
+  }
   json["schemas"] = Json::array();
   for (const SchemaReport& schema : report.schemas) {
     json["schemas"].push_back(schema_json(schema, folder));
@@ -66,8 +74,9 @@ Json report_json(const Report& report, const RevisionFolder& folder) {
   for (const Cause& cause : causes_of(report)) {
     Json entry;
     entry["result"] = to_text(cause.example->result);
-    if (cause.example->failure != nullptr)
+    if (cause.example->failure != nullptr) {
       entry["failure"] = failure_json(*cause.example->failure);
+    }
     entry["schemas"] = cause.schemas;
     json["causes"].push_back(entry);
   }
@@ -126,8 +135,9 @@ Json plan_json(const FleetPlan& plan) {
       }
       json["steps"].push_back(entry);
     }
-    if (group.problem)
+    if (group.problem) {
       json["problem"] = failure_json(*group.problem);
+    }
     json["schemas"] = group.schemas;
     groups.push_back(json);
   }
@@ -145,8 +155,9 @@ std::string json_run(const RunResult& result) {
   Json json = json_document(result.command);
   json["run_id"] = result.run_id;
   json["target"] = result.target;
-  if (result.shared != nullptr)
+  if (result.shared != nullptr) {
     json["shared"] = report_json(*result.shared, *result.shared_folder);
+  }
   if (result.tenants != nullptr) {
     json["tenants"] = report_json(*result.tenants, *result.tenant_folder);
   }
@@ -157,10 +168,12 @@ std::string json_plan(const PlanResult& result) {
   Json json = json_document(result.command);
   json["dry_run"] = true;
   json["target"] = result.target;
-  if (result.shared != nullptr)
+  if (result.shared != nullptr) {
     json["shared"] = plan_json(*result.shared);
-  if (result.tenants != nullptr)
+  }
+  if (result.tenants != nullptr) {
     json["tenants"] = plan_json(*result.tenants);
+  }
   return json_text(json);
 }
 
@@ -185,8 +198,9 @@ std::string json_status(std::string_view command, const std::vector<StatusResult
       one["state"] = state_text(group.state);
       one["revision"] = group.revision;
       one["behind"] = group.behind;
-      if (!group.note.empty())
+      if (!group.note.empty()) {
         one["note"] = group.note;
+      }
       one["schemas"] = group.schemas;
       entry["groups"].push_back(one);
     }
@@ -200,10 +214,12 @@ std::string json_error(std::string_view kind, const Error& error) {
   Json body;
   body["kind"] = kind;
   body["message"] = error.what();
-  if (!error.hint().empty())
+  if (!error.hint().empty()) {
     body["hint"] = error.hint();
-  if (error.place())
+  }
+  if (error.place()) {
     body["place"] = place_json(*error.place());
+  }
   json["error"] = body;
   return json_text(json);
 }

@@ -15,10 +15,12 @@ using Clock = std::chrono::steady_clock;
 
 std::string rest_text(const Progress& progress) {
   std::string text;
-  if (progress.problems > 0)
+  if (progress.problems > 0) {
     text += fmt::format(", {} with problems", progress.problems);
-  if (progress.waiting > 0)
+  }
+  if (progress.waiting > 0) {
     text += fmt::format(", {} waiting for a lock", progress.waiting);
+  }
   return text;
 }
 
@@ -37,8 +39,9 @@ class TerminalProgress : public Observer {
 
   void started(const Progress& progress) override { draw(progress); }
   void finished(const SchemaReport& /*schema*/, const Progress& progress) override {
-    if (Clock::now() - drawn_ >= 100ms)
+    if (Clock::now() - drawn_ >= 100ms) {
       draw(progress);
+    }
   }
   void tick(const Progress& progress) override { draw(progress); }
   void ended() override { err_ << "\r\x1b[K" << std::flush; }
@@ -54,12 +57,14 @@ class TerminalProgress : public Observer {
       line += fmt::format(", {:.0f}/s, {:.0f} s to go", rate,
                           static_cast<double>(progress.total - progress.finished) / rate);
     }
-    if (!progress.longest.empty())
+    if (!progress.longest.empty()) {
       line += ", at " + escaped(progress.longest);
+    }
     // A longer line would wrap and leave its beginning behind.
     constexpr std::size_t width = 79;
-    if (character_count(line) > width)
+    if (character_count(line) > width) {
       line.resize(std::min(line.size(), width));
+    }
     err_ << '\r' << line << "\x1b[K" << std::flush;
   }
 
@@ -83,8 +88,9 @@ class LogProgress : public Observer {
  private:
   void write_when_due(const Progress& progress) {
     const Clock::time_point now = Clock::now();
-    if (now - written_ < 10s)
+    if (now - written_ < 10s) {
       return;
+    }
     written_ = now;
     err_ << fmt::format("tenantctl: {} of {} schemas after {:.0f} s{}{}\n", progress.finished,
                         progress.total, std::chrono::duration<double>(now - begin_).count(),

@@ -14,8 +14,9 @@ namespace {
 // no values.
 std::string with_values(const std::string& sql,
                         const std::vector<std::optional<std::string>>& values) {
-  if (values.empty())
+  if (values.empty()) {
     return sql;
+  }
   std::string text;
   for (std::size_t i = 0; i < sql.size(); ++i) {
     if (sql[i] != '$') {
@@ -59,8 +60,9 @@ void write_schema(std::ostream& out, const std::string& schema, const Plan& plan
 
 void write_sql(std::ostream& out, const FleetPlan& plan, const MigrateOptions& options) {
   for (const FleetPlan::Group& group : plan.groups) {
-    if (group.schemas.empty())
+    if (group.schemas.empty()) {
       continue;
+    }
     if (group.problem) {
       out << fmt::format("-- {}: {}: {}\n", counted(group.schemas.size(), "schema"),
                          to_text(group.result), escaped(group.problem->message));

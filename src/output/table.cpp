@@ -44,8 +44,9 @@ std::string wrapped_names(const std::vector<std::string_view>& names, std::strin
     }
     line += (line.size() > indent.size() ? " " : "") + word;
   }
-  if (names.size() > most)
+  if (names.size() > most) {
     line += fmt::format(" and {} more", names.size() - most);
+  }
   return text + line + "\n";
 }
 

@@ -18,8 +18,9 @@ std::string counts_text(const Report& report) {
   std::string text;
   const auto counts = report.counts();
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] == 0)
+    if (counts[i] == 0) {
       continue;
+    }
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", counts[i],
                         to_text(static_cast<Result>(i)));
   }
@@ -28,8 +29,9 @@ std::string counts_text(const Report& report) {
 
 std::string speed_text(const Report& report) {
   const auto seconds = static_cast<double>(report.duration.count()) / 1'000.0;
-  if (report.schemas.size() < 10 || seconds < 0.5)
+  if (report.schemas.size() < 10 || seconds < 0.5) {
     return "";
+  }
   return fmt::format(", {:.0f} schemas/s", static_cast<double>(report.schemas.size()) / seconds);
 }
 
@@ -74,11 +76,13 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
     err << fmt::format(
         "tenantctl: {}: {}{}{}\n", who, state, escaped(failure.message),
         failure.sqlstate.empty() ? "" : fmt::format(" (SQLSTATE {})", failure.sqlstate));
-    if (failure.place)
+    if (failure.place) {
       err << place_text(*failure.place, "  ");
+    }
   }
-  if (cause.schemas.size() > 1)
+  if (cause.schemas.size() > 1) {
     err << wrapped_names(cause.schemas, "  ", 100, most_names);
+  }
   if (example.failure != nullptr && !example.failure->hint.empty()) {
     err << "HINT: " << escaped(example.failure->hint) << '\n';
   } else if (example.failure != nullptr && !example.failure->revision.empty()) {
@@ -89,8 +93,9 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
 }
 
 void write_causes(std::ostream& err, const Report& report, const RevisionFolder& folder) {
-  for (const Cause& cause : causes_of(report))
+  for (const Cause& cause : causes_of(report)) {
     write_cause(err, cause, folder);
+  }
   if (!report.stopped_by.empty()) {
     err << fmt::format("tenantctl: no further schema was started: {}\n",
                        escaped(report.stopped_by));
@@ -98,8 +103,9 @@ void write_causes(std::ostream& err, const Report& report, const RevisionFolder&
 }
 
 std::string steps_text(const Plan& plan) {
-  if (plan.empty())
+  if (plan.empty()) {
     return "nothing to do";
+  }
   std::vector<std::string> names;
   for (const Step& step : plan.steps) {
     switch (step.kind) {
@@ -128,8 +134,9 @@ void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
                      group.work.plan.from.count == 0
                          ? "at base"
                          : fmt::format("at revision {}", group.work.plan.from.head));
-  if (group.work.missing == Missing::schema)
+  if (group.work.missing == Missing::schema) {
     out << ", to be created";
+  }
   out << '\n' << wrapped_names(names, "  = ", 100, 10);
   out << "  "
       << (group.problem ? fmt::format("{}: {}", to_text(group.result), group.problem->message)
@@ -139,8 +146,9 @@ void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
 
 void write_status_group(std::ostream& out, const StatusResult::Group& group, bool lists_all) {
   const bool at_head = group.behind == 0 && group.note.empty();
-  if (at_head && !lists_all)
+  if (at_head && !lists_all) {
     return;
+  }
   std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
   out << fmt::format("\n{}{}:\n", group.revision,
                      group.note.empty() ? "" : fmt::format(" ({})", group.note))
@@ -151,44 +159,53 @@ void write_status_group(std::ostream& out, const StatusResult::Group& group, boo
 
 std::string duration_text(std::chrono::milliseconds duration) {
   const auto count = duration.count();
-  if (count < 1'000)
+  if (count < 1'000) {
     return fmt::format("{} ms", count);
-  if (count < 60'000)
+  }
+  if (count < 60'000) {
     return fmt::format("{:.1f} s", static_cast<double>(count) / 1'000.0);
+  }
   return fmt::format("{} min {} s", count / 60'000, count / 1'000 % 60);
 }
 
 std::string revision_text(const RevisionFolder& folder, RevisionNumber number) {
-  if (number == 0)
+  if (number == 0) {
     return "base";
+  }
   const Revision* revision = folder.find(number);
   return revision == nullptr ? folder.digits_of(number) : revision->title();
 }
 
 std::string place_text(const Place& place, std::string_view indent) {
   std::string text = fmt::format("{}{}", indent, escaped(place.file));
-  if (place.line > 0)
+  if (place.line > 0) {
     text += fmt::format(":{}", place.line);
-  if (place.column > 0)
+  }
+  if (place.column > 0) {
     text += fmt::format(":{}", place.column);
+  }
   text += "\n";
-  if (place.line == 0 || place.text.empty())
+  if (place.line == 0 || place.text.empty()) {
     return text;
+  }
   // Tabs keep their width under the caret only if both lines have them.
   std::string caret;
   const std::string line = place.text;
   std::size_t character = 0;
   for (std::size_t i = 0; i < line.size() && place.column > 0; ++i) {
     const bool continues = (static_cast<unsigned char>(line[i]) & 0xC0U) == 0x80U;
-    if (continues)
+    if (continues) {
       continue;
-    if (++character >= static_cast<std::size_t>(place.column))
+    }
+    if (++character >= static_cast<std::size_t>(place.column)) {
       break;
+    }
     caret += line[i] == '\t' ? '\t' : ' ';
   }
   text += fmt::format("{0}  {1}\n", indent, line);
-  if (place.column > 0)
+  if (place.column > 0) {
     text += fmt::format("{0}  {1}^\n", indent, caret);
+  }
   return text;
 }
 
@@ -196,16 +213,20 @@ void write_run(std::ostream& out, std::ostream& err, Format format, const RunRes
   if (format == Format::json) {
     out << json_run(result) << '\n';
   } else {
-    if (result.shared != nullptr)
+    if (result.shared != nullptr) {
       write_shared(out, result);
-    if (result.tenants != nullptr)
+    }
+    if (result.tenants != nullptr) {
       write_tenants(out, result);
+    }
     out.flush();
   }
-  if (result.shared != nullptr)
+  if (result.shared != nullptr) {
     write_causes(err, *result.shared, *result.shared_folder);
-  if (result.tenants != nullptr)
+  }
+  if (result.tenants != nullptr) {
     write_causes(err, *result.tenants, *result.tenant_folder);
+  }
 }
 
 void write_plan(std::ostream& out, Format format, const PlanResult& result) {
@@ -214,13 +235,16 @@ void write_plan(std::ostream& out, Format format, const PlanResult& result) {
     return;
   }
   for (const FleetPlan* plan : {result.shared, result.tenants}) {
-    if (plan == nullptr)
+    if (plan == nullptr) {
       continue;
+    }
     out << (plan == result.shared ? "shared scope\n" : "tenant scope\n");
-    if (plan->groups.empty())
+    if (plan->groups.empty()) {
       out << "no schema\n";
-    for (const FleetPlan::Group& group : plan->groups)
+    }
+    for (const FleetPlan::Group& group : plan->groups) {
       write_plan_group(out, group);
+    }
   }
 }
 
@@ -245,22 +269,27 @@ void write_status(std::ostream& out, Format format, std::string_view command,
     } else {
       write_table(out, rows, {1, 2});
     }
-    for (const StatusResult::Group& group : scope.groups)
+    for (const StatusResult::Group& group : scope.groups) {
       write_status_group(out, group, lists_all);
-    if (&scope != &scopes.back())
+    }
+    if (&scope != &scopes.back()) {
       out << '\n';
+    }
   }
 }
 
 void write_error(std::ostream& out, std::ostream& err, Format format, std::string_view kind,
                  const Error& error) {
-  if (format == Format::json)
+  if (format == Format::json) {
     out << json_error(kind, error) << std::endl;
+  }
   err << "tenantctl: " << escaped(error.what()) << '\n';
-  if (error.place())
+  if (error.place()) {
     err << place_text(*error.place(), "  ");
-  if (!error.hint().empty())
+  }
+  if (!error.hint().empty()) {
     err << "HINT: " << escaped(error.hint()) << '\n';
+  }
 }
 
 }  // namespace tenantctl

@@ -27,8 +27,9 @@ bool looks_like_conninfo(const std::string& url) {
 // libpq's own words for a bad connection string quote parts of it, passwords included (tried:
 // `u:s3c/ret@h` prints "s3c"), so they are dropped.
 void refuse_unusable(const std::string& url) {
-  if (!looks_like_conninfo(url))
+  if (!looks_like_conninfo(url)) {
     return;
+  }
   char* error = nullptr;
   const Options parsed(PQconninfoParse(url.c_str(), &error));
   PQfreemem(error);
@@ -55,14 +56,17 @@ ConnectFailed connect_failure(PGconn* connection) {
            text.substr(static_cast<std::size_t>(found.position(2)) + 7);
   }
   const std::size_t location = text.find("\nLOCATION:");
-  if (location != std::string::npos)
+  if (location != std::string::npos) {
     text.resize(location);
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+  }
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) {
     text.pop_back();
+  }
   std::string hint =
       "Check DATABASE_URL, --database-url or the PG* variables, and that the server runs.";
-  if (sqlstate == "53300")
+  if (sqlstate == "53300") {
     hint = "All connection slots are taken: use fewer --jobs or wait.";
+  }
   return {"cannot connect: " + text, hint, sqlstate};
 }
 
@@ -87,12 +91,14 @@ Connection Connection::start(const ConnectOptions& options) {
                                           options.application_name.c_str(),
                                           nullptr};
   Connection connection(PQconnectStartParams(names.data(), values.data(), 1));
-  if (connection.handle() == nullptr)
+  if (connection.handle() == nullptr) {
     throw ConnectFailed("out of memory", "", "");
+  }
   PQsetErrorVerbosity(connection.handle(), PQERRORS_VERBOSE);
   PQsetNoticeReceiver(connection.handle(), drop_notice, nullptr);
-  if (PQstatus(connection.handle()) == CONNECTION_BAD)
+  if (PQstatus(connection.handle()) == CONNECTION_BAD) {
     throw connect_failure(connection.handle());
+  }
   return connection;
 }
 
@@ -111,6 +117,7 @@ Connection Connection::open(const ConnectOptions& options) {
   return connection;
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): the session changes
 Connection::Progress Connection::advance() {
   switch (PQconnectPoll(handle())) {
     case PGRES_POLLING_READING:
@@ -148,10 +155,11 @@ bool Connection::is_local() const {
          name.starts_with("127.") || name == "::1";
 }
 
-void Connection::cancel() noexcept {
+void Connection::cancel() const noexcept {
   PGcancel* request = PQgetCancel(handle());
-  if (request == nullptr)
+  if (request == nullptr) {
     return;
+  }
   std::array<char, 256> error{};
   PQcancel(request, error.data(), static_cast<int>(error.size()));
   PQfreeCancel(request);
@@ -159,8 +167,9 @@ void Connection::cancel() noexcept {
 
 bool wait_for(int socket, bool write, Deadline deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  if (left <= 0)
+  if (left <= 0) {
     return false;
+  }
   // Reading is always of interest: a server that cannot send does not read either.
   const int events = write ? POLLIN | POLLOUT : POLLIN;
   pollfd entry{.fd = socket, .events = static_cast<short>(events), .revents = 0};
@@ -173,13 +182,15 @@ std::string ssl_mode(const std::string& url) {
   const Options given(looks_like_conninfo(url) ? PQconninfoParse(url.c_str(), &error) : nullptr);
   PQfreemem(error);
   for (const PQconninfoOption* o = given.get(); o != nullptr && o->keyword != nullptr; ++o) {
-    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr)
+    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr) {
       return o->val;
+    }
   }
   const Options defaults(PQconndefaults());
   for (const PQconninfoOption* o = defaults.get(); o != nullptr && o->keyword != nullptr; ++o) {
-    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr)
+    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr) {
       return o->val;
+    }
   }
   return "prefer";
 }

@@ -49,7 +49,7 @@ class Connection {
   bool is_encrypted() const;
 
   /// Asks the server to cancel what this session runs. Best effort, over a connection of its own.
-  void cancel() noexcept;
+  void cancel() const noexcept;
 
   pg_conn* handle() const { return connection_.get(); }
 

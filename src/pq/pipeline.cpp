@@ -25,10 +25,12 @@ ServerFields fields_of(const PGresult* result) {
                       .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
                       .position = 0};
   const std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
-  if (!position.empty())
+  if (!position.empty()) {
     fields.position = std::stoi(position);
-  if (fields.message.empty())
+  }
+  if (fields.message.empty()) {
     fields.message = PQresultErrorMessage(result);
+  }
   return fields;
 }
 
@@ -43,8 +45,9 @@ bool Row::is_null(int column) const { return PQgetisnull(result_, 0, column) != 
 
 const Answer* FlightAnswer::failure() const {
   for (const Answer& answer : answers) {
-    if (answer.kind == Answer::Kind::failed)
+    if (answer.kind == Answer::Kind::failed) {
       return &answer;
+    }
   }
   return nullptr;
 }
@@ -60,20 +63,23 @@ void Pipeline::send(std::vector<Message> messages) {
   PGconn* handle = connection_.handle();
   for (const Message& message : messages) {
     std::vector<const char*> values;
-    for (const auto& value : message.values)
+    for (const auto& value : message.values) {
       values.push_back(value ? value->c_str() : nullptr);
+    }
     if (PQsendQueryParams(handle, message.sql.c_str(), static_cast<int>(values.size()), nullptr,
                           values.data(), nullptr, nullptr, 0) != 1) {
       fail();
     }
   }
-  if (PQpipelineSync(handle) != 1)
+  if (PQpipelineSync(handle) != 1) {
     fail();
+  }
   const bool first = flights_.empty();
   flights_.push_back({.messages = std::move(messages), .answer = {}, .next = 0});
   // Only possible before the first result of a query is asked for.
-  if (first)
+  if (first) {
     PQsetSingleRowMode(handle);
+  }
   // No reading here: an answer taken off the socket now would leave nothing for poll() to see.
   flush();
 }
@@ -95,8 +101,9 @@ void Pipeline::advance() {
   flush();
   const bool alive = PQconsumeInput(handle) == 1;
   read_results();
-  if (!alive || PQstatus(handle) == CONNECTION_BAD)
+  if (!alive || PQstatus(handle) == CONNECTION_BAD) {
     fail();
+  }
 }
 
 void Pipeline::read_results() {
@@ -107,12 +114,14 @@ void Pipeline::read_results() {
       receive(result);
       continue;
     }
-    if (PQstatus(handle) == CONNECTION_BAD)
+    if (PQstatus(handle) == CONNECTION_BAD) {
       return;
+    }
     // A null result ends one message; the next one's mode is set before its first result.
     Flight& flight = flights_.front();
-    if (flight.next < flight.messages.size())
+    if (flight.next < flight.messages.size()) {
       ++flight.next;
+    }
     PQsetSingleRowMode(handle);
   }
 }
@@ -124,8 +133,9 @@ void Pipeline::receive(pg_result* result) {
     return;
   }
   Flight& flight = flights_.front();
-  if (flight.answer.answers.size() <= flight.next)
+  if (flight.answer.answers.size() <= flight.next) {
     flight.answer.answers.resize(flight.next + 1);
+  }
   receive_result(flight, result);
 }
 
@@ -133,8 +143,9 @@ void Pipeline::receive_result(Flight& flight, pg_result* result) {
   Answer& answer = flight.answer.answers[flight.next];
   switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
-      if (const auto& on_row = flight.messages[flight.next].on_row)
+      if (const auto& on_row = flight.messages[flight.next].on_row) {
         on_row(Row(result));
+      }
       break;
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
@@ -165,13 +176,15 @@ void Pipeline::finish_flight() {
   flight.answer.in_failed_transaction = status == PQTRANS_INERROR;
   flight.answer.in_transaction = status == PQTRANS_INTRANS || status == PQTRANS_ACTIVE;
   complete_.push_back(std::move(flight.answer));
-  if (!flights_.empty())
+  if (!flights_.empty()) {
     PQsetSingleRowMode(connection_.handle());
+  }
 }
 
 std::optional<FlightAnswer> Pipeline::take() {
-  if (complete_.empty())
+  if (complete_.empty()) {
     return std::nullopt;
+  }
   FlightAnswer answer = std::move(complete_.front());
   complete_.pop_front();
   return answer;
@@ -180,8 +193,9 @@ std::optional<FlightAnswer> Pipeline::take() {
 FlightAnswer Pipeline::wait_for_answer(std::vector<Message> messages, Deadline deadline) {
   send(std::move(messages));
   while (true) {
-    if (auto answer = take())
+    if (auto answer = take()) {
       return std::move(*answer);
+    }
     if (!wait_for(connection_.socket(), wants_write_, deadline)) {
       throw ConnectionLost("no answer from the server in time");
     }
@@ -196,11 +210,13 @@ void Pipeline::fail() {
                          last_words_);
   }
   std::string text = PQerrorMessage(connection_.handle());
-  while (!text.empty() && text.back() == '\n')
+  while (!text.empty() && text.back() == '\n') {
     text.pop_back();
+  }
   for (char& c : text) {
-    if (c == '\n')
+    if (c == '\n') {
       c = ' ';
+    }
   }
   throw ConnectionLost("the connection was lost: " + text);
 }

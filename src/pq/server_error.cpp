@@ -7,10 +7,12 @@ namespace {
 
 std::string headline(const ServerFields& fields) {
   std::string line = fields.message;
-  if (!fields.sqlstate.empty())
+  if (!fields.sqlstate.empty()) {
     line += fmt::format(" (SQLSTATE {})", fields.sqlstate);
-  if (!fields.detail.empty())
+  }
+  if (!fields.detail.empty()) {
     line += ": " + fields.detail;
+  }
   return line;
 }
 

@@ -31,21 +31,24 @@ void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access a
   flight.reserve(messages.size() + 3);
   flight.push_back(begin(access));
   flight.push_back(settings());
-  for (Message& message : messages)
+  for (Message& message : messages) {
     flight.push_back(std::move(message));
+  }
   flight.push_back({.sql = "COMMIT"});
   const FlightAnswer answer = pipeline.wait_for_answer(std::move(flight), deadline);
   end_transaction(pipeline, answer, deadline);
-  if (const Answer* failure = answer.failure())
+  if (const Answer* failure = answer.failure()) {
     throw ServerError(*failure->error);
+  }
   if (answer.answers.back().tag != "COMMIT") {
     throw Error("the server answered COMMIT with " + answer.answers.back().tag);
   }
 }
 
 void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline) {
-  if (!answer.in_failed_transaction && !answer.in_transaction)
+  if (!answer.in_failed_transaction && !answer.in_transaction) {
     return;
+  }
   std::vector<Message> rollback;
   rollback.push_back({.sql = "ROLLBACK"});
   pipeline.wait_for_answer(std::move(rollback), deadline);

@@ -78,8 +78,9 @@ void plan_group(FleetPlan::Group& group, const Standing& standing, const Revisio
 
 std::size_t FleetPlan::schema_count() const {
   std::size_t count = 0;
-  for (const Group& group : groups)
+  for (const Group& group : groups) {
     count += group.schemas.size();
+  }
   return count;
 }
 
@@ -98,10 +99,12 @@ FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
     group.work.plan.from = standing.mark;
     group.work.plan.to = standing.mark;
     plan_group(group, standing, folder, plan, create);
-    if (only_behind && !group.problem && group.work.plan.empty())
+    if (only_behind && !group.problem && group.work.plan.empty()) {
       continue;
-    for (const std::uint32_t i : standing.members)
+    }
+    for (const std::uint32_t i : standing.members) {
       group.schemas.push_back(fleet.schemas[i].schema);
+    }
     fleet_plan.groups.push_back(std::move(group));
   }
   return fleet_plan;
@@ -111,20 +114,23 @@ Report run_fleet(const FleetPlan& plan, Rollout& rollout) {
   std::vector<TaskGroup> groups;
   std::vector<Task> tasks;
   for (const FleetPlan::Group& group : plan.groups) {
-    if (group.problem)
+    if (group.problem) {
       continue;
+    }
     const auto index = static_cast<std::uint32_t>(groups.size());
     groups.push_back(group.work);
-    for (const std::string& schema : group.schemas)
+    for (const std::string& schema : group.schemas) {
       tasks.push_back({schema, index});
+    }
   }
   // By name, whatever group: an operator who watches finds the place again.
   std::sort(tasks.begin(), tasks.end(),
             [](const Task& a, const Task& b) { return a.schema < b.schema; });
   Report report = rollout.run(groups, tasks);
   for (const FleetPlan::Group& group : plan.groups) {
-    if (!group.problem)
+    if (!group.problem) {
       continue;
+    }
     for (const std::string& schema : group.schemas) {
       SchemaReport refused;
       refused.schema = schema;

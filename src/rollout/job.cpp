@@ -23,7 +23,7 @@ Failure failure_of(const std::string& message, const std::string& hint = {}) {
 
 }  // namespace
 
-Job::Job(std::string schema, const Plan& plan, Missing missing, const Setup& setup)
+Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup)
     : name_(SchemaName::existing(schema)),
       plan_(&plan),
       missing_(missing),
@@ -47,18 +47,21 @@ void Job::prepare() {
 }
 
 bool Job::begins_work() const {
-  if (!next_ || reading_ || !next_->alone)
+  if (!next_ || reading_ || !next_->alone) {
     return true;
+  }
   const Part part = next_->origins.front().part;
   return part == Part::statement || part == Part::lock;
 }
 
 Segment Job::take(pq::Deadline now) {
-  if (started_at_ == pq::Deadline{})
+  if (started_at_ == pq::Deadline{}) {
     started_at_ = now;
+  }
   state_ = State::sent;
-  if (reading_)
+  if (reading_) {
     return read_segment();
+  }
   Segment segment = std::move(*next_);
   next_.reset();
   return segment;
@@ -86,8 +89,9 @@ void Job::fold(const pq::FlightAnswer& answer, pq::Deadline now) {
   steps_ += static_cast<std::uint32_t>(migrator_->outcome().steps_done - before);
   mark_ = migrator_->outcome().mark;
   prepare();
-  if (!next_)
+  if (!next_) {
     judge(now);
+  }
 }
 
 void Job::judge(pq::Deadline now) {
@@ -152,15 +156,17 @@ void Job::judge_contention(const Outcome& outcome, pq::Deadline now) {
 }
 
 void Job::judge_busy(const std::optional<Failure>& failure, pq::Deadline now) {
-  if (!busy_since_)
+  if (!busy_since_) {
     busy_since_ = now;
+  }
   if (now - *busy_since_ >= patience_.lock_wait) {
     Failure busy = failure_of(
         fmt::format("another session is migrating the schema and did not end within {} s",
                     patience_.lock_wait / 1'000ms),
         "Wait for the other run and start again; --lock-wait gives more time.");
-    if (failure)
+    if (failure) {
       busy.sqlstate = failure->sqlstate;
+    }
     finish(in_doubt_ ? Result::in_doubt : Result::busy, busy);
     return;
   }
@@ -176,30 +182,53 @@ void Job::read_again(pq::Deadline at) {
 
 void Job::fold_reading(const pq::FlightAnswer& answer, pq::Deadline now) {
   const pq::Answer* failure = answer.failure();
-  if (failure == nullptr) {
-    reading_ = false;
-    busy_since_.reset();
-    plan_again(Missing::nothing);
+  if (failure != nullptr) {
+    const auto part = failure == &answer.answers.front() ? Part::begin : Part::fence;
+    judge_reading(*failure->error, verdict_of(*failure->error, part), now);
     return;
   }
-  const auto part = failure == &answer.answers.front() ? Part::begin : Part::fence;
-  const Verdict verdict = verdict_of(*failure->error, part);
-  if (interrupted_ && failure->error->is("57014")) {
+  reading_ = false;
+  busy_since_.reset();
+  plan_again(Missing::nothing);
+}
+
+void Job::judge_reading(const pq::ServerFields& error, Verdict verdict, pq::Deadline now) {
+  if (interrupted_ && error.is("57014")) {
     finish(Result::interrupted);
-  } else if (verdict == Verdict::busy || verdict == Verdict::contention) {
-    judge_busy(std::nullopt, now);
-  } else if (verdict == Verdict::refused) {
-    state_ = State::ready;
-  } else if (verdict == Verdict::gone || verdict == Verdict::moved) {
-    reading_ = false;
-    const Missing now_missing = verdict == Verdict::gone ? Missing::schema : Missing::table;
-    if (missing_ == Missing::nothing || (missing_ == Missing::table && verdict == Verdict::gone)) {
-      finish(verdict == Verdict::gone ? Result::gone : Result::unmarked);
-    } else {
-      plan_again(now_missing);
-    }
+    return;
+  }
+  switch (verdict) {
+    case Verdict::busy:
+    case Verdict::contention:
+      judge_busy(std::nullopt, now);
+      break;
+    case Verdict::refused:
+      state_ = State::ready;
+      break;
+    case Verdict::gone:
+      judge_absence(Missing::schema);
+      break;
+    case Verdict::moved:
+      judge_absence(Missing::table);
+      break;
+    case Verdict::open:
+    case Verdict::done:
+    case Verdict::failed:
+    case Verdict::foreign:
+    case Verdict::exhausted:
+      finish(Result::failed, failure_of(error.message, error.hint));
+      break;
+  }
+}
+
+// The version table, or the whole schema, is not there (any more): made only if that was asked for.
+void Job::judge_absence(Missing absent) {
+  reading_ = false;
+  const bool may_make = missing_ == Missing::schema || missing_ == absent;
+  if (may_make) {
+    plan_again(absent);
   } else {
-    finish(Result::failed, failure_of(failure->error->message, failure->error->hint));
+    finish(absent == Missing::schema ? Result::gone : Result::unmarked);
   }
 }
 
@@ -215,13 +244,15 @@ void Job::plan_again(Missing missing) {
     return;
   }
   // What was in doubt has happened if the schema is not where it was.
-  if (in_doubt_ && own_plan_->from != mark_)
+  if (in_doubt_ && own_plan_->from != mark_) {
     changed_ = true;
+  }
   in_doubt_ = false;
   mark_ = own_plan_->from;
   start(*own_plan_);
-  if (!next_)
+  if (!next_) {
     judge({});
+  }
 }
 
 void Job::lose(const std::string& why, bool in_flight, pq::Deadline now) {
@@ -263,8 +294,9 @@ SchemaReport Job::report(pq::Deadline now) const {
   if (started_at_ != pq::Deadline{}) {
     report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_at_);
   }
-  if (failure_)
+  if (failure_) {
     report.failure = std::make_unique<Failure>(*failure_);
+  }
   return report;
 }
 

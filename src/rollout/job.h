@@ -40,7 +40,7 @@ class Job {
     Patience patience;
   };
 
-  Job(std::string schema, const Plan& plan, Missing missing, const Setup& setup);
+  Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup);
 
   enum class State {
     ready,    ///< take() has a segment
@@ -84,6 +84,8 @@ class Job {
   void prepare();
   Segment read_segment();
   void fold_reading(const pq::FlightAnswer& answer, pq::Deadline now);
+  void judge_reading(const pq::ServerFields& error, Verdict verdict, pq::Deadline now);
+  void judge_absence(Missing absent);
   void plan_again(Missing missing);
   void judge(pq::Deadline now);
   void judge_contention(const Outcome& outcome, pq::Deadline now);

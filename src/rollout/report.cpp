@@ -11,8 +11,9 @@ namespace {
 // The message is part of the cause only where no SQLSTATE and place tell: server texts name values.
 std::string cause_key(const SchemaReport& report) {
   std::string key(to_text(report.result));
-  if (report.failure == nullptr)
+  if (report.failure == nullptr) {
     return key;
+  }
   const Failure& failure = *report.failure;
   key += fmt::format("|{}|{}|", failure.sqlstate, failure.revision);
   if (failure.place && failure.place->line > 0) {
@@ -57,8 +58,9 @@ bool is_problem(Result result) {
 
 std::array<std::size_t, result_count> Report::counts() const {
   std::array<std::size_t, result_count> counts{};
-  for (const SchemaReport& schema : schemas)
+  for (const SchemaReport& schema : schemas) {
     ++counts.at(static_cast<std::size_t>(schema.result));
+  }
   return counts;
 }
 
@@ -70,11 +72,13 @@ bool Report::has_problem() const {
 std::vector<Cause> causes_of(const Report& report) {
   std::map<std::string, Cause> by_key;
   for (const SchemaReport& schema : report.schemas) {
-    if (!is_problem(schema.result))
+    if (!is_problem(schema.result)) {
       continue;
+    }
     Cause& cause = by_key[cause_key(schema)];
-    if (cause.example == nullptr)
+    if (cause.example == nullptr) {
       cause.example = &schema;
+    }
     cause.schemas.push_back(schema.schema);
   }
   std::vector<Cause> causes;

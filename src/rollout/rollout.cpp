@@ -29,8 +29,9 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   tasks_ = &tasks;
   const pq::Deadline begin = pq::Clock::now();
   for (std::uint32_t i = 0; i < tasks.size(); ++i) {
-    if (!groups[tasks[i].group].plan.empty())
+    if (!groups[tasks[i].group].plan.empty()) {
       to_do_.push_back(i);
+    }
   }
   const std::size_t connections = std::min(options_.jobs, to_do_.size());
   for (std::size_t i = 0; i < connections; ++i) {
@@ -38,8 +39,9 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   }
   observer_.started(progress(begin));
   for (const Task& task : tasks) {
-    if (groups[task.group].plan.empty())
+    if (groups[task.group].plan.empty()) {
       report_unstarted(task, Result::unchanged, "", begin);
+    }
   }
   while (report_.schemas.size() < tasks.size()) {
     const pq::Deadline now = pq::Clock::now();
@@ -49,8 +51,9 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
       end_waiting(Result::not_started, workers_.front()->why(), now);
       break;
     }
-    if (report_.schemas.size() >= tasks.size())
+    if (report_.schemas.size() >= tasks.size()) {
       break;
+    }
     wait(now);
   }
   drain();
@@ -68,54 +71,64 @@ void Rollout::drain() {
   for (pq::Deadline now = pq::Clock::now(); now < until; now = pq::Clock::now()) {
     const bool is_idle = std::none_of(workers_.begin(), workers_.end(),
                                       [](const auto& worker) { return worker->is_busy(); });
-    if (is_idle)
+    if (is_idle) {
       return;
+    }
     wait(now);
   }
 }
 
 void Rollout::heed_signals(pq::Deadline now) {
   const int signals = signals_.load();
-  if (signals > 0) {
-    for (const auto& job : jobs_)
+  if (signals > 0 && now - last_cancel_ >= 100ms) {
+    last_cancel_ = now;
+    for (const auto& job : jobs_) {
       job->interrupt();
-    if (now - last_cancel_ >= 100ms) {
-      last_cancel_ = now;
-      cancel_running();
     }
+    cancel_running();
   }
   if (signals > 1) {
-    for (const auto& worker : workers_) {
-      if (worker->is_busy())
-        worker->drop("closed by a second signal", now);
-      collect(*worker, now);
-    }
+    close_all(now);
   }
   const bool is_idle = std::none_of(workers_.begin(), workers_.end(),
                                     [](const auto& worker) { return worker->is_busy(); });
-  // What is in doubt is still settled: reading begins no work.
   if (!may_begin() && is_idle) {
-    const Result result = signals > 0 ? Result::interrupted : Result::not_started;
-    std::vector<Job*> doubtful;
-    for (Job* job : std::exchange(waiting_, {})) {
-      if (job->is_unsettled()) {
-        doubtful.push_back(job);
-        continue;
-      }
-      job->give_up(result, report_.stopped_by);
-      finish(job, now);
+    give_up_waiting(signals > 0 ? Result::interrupted : Result::not_started, now);
+  }
+}
+
+void Rollout::close_all(pq::Deadline now) {
+  for (const auto& worker : workers_) {
+    if (worker->is_busy()) {
+      worker->drop("closed by a second signal", now);
     }
-    waiting_ = std::move(doubtful);
-    if (waiting_.empty())
-      end_waiting(Result::not_started, report_.stopped_by, now);
+    collect(*worker, now);
+  }
+}
+
+// What is in doubt is still settled: reading begins no work.
+void Rollout::give_up_waiting(Result result, pq::Deadline now) {
+  std::vector<Job*> doubtful;
+  for (Job* job : std::exchange(waiting_, {})) {
+    if (job->is_unsettled()) {
+      doubtful.push_back(job);
+      continue;
+    }
+    job->give_up(result, report_.stopped_by);
+    finish(job, now);
+  }
+  waiting_ = std::move(doubtful);
+  if (waiting_.empty()) {
+    end_waiting(Result::not_started, report_.stopped_by, now);
   }
 }
 
 // By pid, over the idle control connection: libpq 15's own cancel connects anew, without deadline.
 void Rollout::cancel_running() {
   for (const auto& worker : workers_) {
-    if (!worker->is_busy())
+    if (!worker->is_busy()) {
       continue;
+    }
     if (options_.via_pooler) {
       worker->cancel();
       continue;
@@ -135,12 +148,14 @@ void Rollout::assign(pq::Deadline now) {
   for (const auto& worker : workers_) {
     worker->continue_holder(may_begin(), now);
     const bool has_work = next_ < to_do_.size() || !waiting_.empty();
-    if (has_work)
+    if (has_work) {
       worker->connect(now);
+    }
     while (worker->can_take()) {
       Job* job = next_job(now);
-      if (job == nullptr)
+      if (job == nullptr) {
         break;
+      }
       worker->take(*job, now);
     }
     collect(*worker, now);
@@ -157,8 +172,9 @@ Job* Rollout::next_job(pq::Deadline now) {
     job->wake();
     return job;
   }
-  if (!may_begin() || next_ == to_do_.size())
+  if (!may_begin() || next_ == to_do_.size()) {
     return nullptr;
+  }
   const Task& task = (*tasks_)[to_do_[next_++]];
   const TaskGroup& group = (*groups_)[task.group];
   jobs_.push_back(std::make_unique<Job>(
@@ -177,16 +193,18 @@ void Rollout::wait(pq::Deadline now) {
       until = std::min(until, std::max(worker->deadline(), now + 1ms));
     }
   }
-  for (const Job* job : waiting_)
+  for (const Job* job : waiting_) {
     until = std::min(until, std::max(job->ready_at(), now + 1ms));
+  }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
   ::poll(entries.data(), entries.size(), static_cast<int>(left));
   const pq::Deadline later = pq::Clock::now();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const bool overdue =
         workers_[i]->state() == Worker::State::connecting && later >= workers_[i]->deadline();
-    if (entries[i].revents != 0 || overdue)
+    if (entries[i].revents != 0 || overdue) {
       workers_[i]->advance(later);
+    }
     collect(*workers_[i], later);
   }
   if (later - last_tick_ >= 500ms) {
@@ -211,8 +229,9 @@ void Rollout::finish(Job* job, pq::Deadline now) {
   }
   report_.schemas.push_back(job->report(now));
   const SchemaReport& schema = report_.schemas.back();
-  if (is_problem(schema.result))
+  if (is_problem(schema.result)) {
     ++problems_;
+  }
   std::erase_if(jobs_, [job](const auto& owned) { return owned.get() == job; });
   observer_.finished(schema, progress(now));
 }
@@ -242,8 +261,9 @@ void Rollout::report_unstarted(const Task& task, Result result, const std::strin
     schema.failure = std::make_unique<Failure>();
     schema.failure->message = why;
   }
-  if (is_problem(result))
+  if (is_problem(result)) {
     ++problems_;
+  }
   report_.schemas.push_back(std::move(schema));
   observer_.finished(report_.schemas.back(), progress(now));
 }
@@ -264,8 +284,9 @@ Progress Rollout::progress(pq::Deadline now) const {
   progress.running = jobs_.size() - std::min(jobs_.size(), waiting_.size());
   pq::Deadline earliest = now;
   for (const auto& job : jobs_) {
-    if (job->started_at() == pq::Deadline{} || job->started_at() >= earliest)
+    if (job->started_at() == pq::Deadline{} || job->started_at() >= earliest) {
       continue;
+    }
     earliest = job->started_at();
     progress.longest = job->schema();
   }

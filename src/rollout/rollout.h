@@ -51,6 +51,8 @@ class Rollout {
   void drain();
   void heed_signals(pq::Deadline now);
   void cancel_running();
+  void close_all(pq::Deadline now);
+  void give_up_waiting(Result result, pq::Deadline now);
   void assign(pq::Deadline now);
   Job* next_job(pq::Deadline now);
   void wait(pq::Deadline now);

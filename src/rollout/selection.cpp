@@ -18,45 +18,52 @@ bool matches_any(const std::string& name, const std::vector<std::string>& globs)
 }
 
 bool is_tenant(const Fleet& fleet, const FoundSchema& found, const std::string& shared_schema) {
-  if (found.schema == shared_schema)
+  if (found.schema == shared_schema) {
     return false;
+  }
   const std::optional<Mark> mark = Mark::parse(fleet.comment_of(found));
   return !mark || mark->scope == Scope::tenant;
 }
 
 std::string hint_for(const Fleet& fleet, const std::string& wanted) {
   std::vector<std::string> names;
-  for (const FoundSchema& found : fleet.schemas)
+  for (const FoundSchema& found : fleet.schemas) {
     names.push_back(found.schema);
+  }
   const auto near = nearest(wanted, names);
   return near ? fmt::format("Did you mean {}? tenantctl tenant list shows all.", *near)
               : "tenantctl tenant list shows all.";
 }
 
-}  // namespace
-
-std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& selection,
-                                          const std::string& shared_schema) {
+void refuse_unknown(const Fleet& fleet, const Selection& selection) {
   for (const std::string& name : selection.schemas) {
     if (fleet.find(name) == nullptr) {
       throw UsageError(fmt::format("there is no tenant \"{}\"", escaped(name)),
                        hint_for(fleet, name));
     }
   }
+}
+
+bool is_selected(const std::string& schema, const Selection& selection,
+                 const std::vector<std::string>& named) {
+  const bool is_named = named.empty() || std::binary_search(named.begin(), named.end(), schema);
+  const bool matches = selection.tenants.empty() || matches_any(schema, selection.tenants);
+  return is_named && matches && !matches_any(schema, selection.excludes);
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& selection,
+                                          const std::string& shared_schema) {
+  refuse_unknown(fleet, selection);
   std::vector<std::string> named = selection.schemas;
   std::sort(named.begin(), named.end());
   std::vector<std::uint32_t> selected;
   for (std::uint32_t i = 0; i < fleet.schemas.size(); ++i) {
     const FoundSchema& found = fleet.schemas[i];
-    if (!is_tenant(fleet, found, shared_schema))
-      continue;
-    if (!named.empty() && !std::binary_search(named.begin(), named.end(), found.schema))
-      continue;
-    if (!selection.tenants.empty() && !matches_any(found.schema, selection.tenants))
-      continue;
-    if (matches_any(found.schema, selection.excludes))
-      continue;
-    selected.push_back(i);
+    if (is_tenant(fleet, found, shared_schema) && is_selected(found.schema, selection, named)) {
+      selected.push_back(i);
+    }
   }
   if (selected.empty() && selection.is_filter()) {
     throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");

@@ -21,13 +21,15 @@ class Prefixes {
  public:
   explicit Prefixes(const RevisionFolder& folder)
       : all_(history_of(folder, folder.revisions().size())) {
-    for (std::size_t i = 0; i < all_.size(); ++i)
+    for (std::size_t i = 0; i < all_.size(); ++i) {
       counts_[all_[i].digest] = i + 1;
+    }
   }
 
   bool knows(const Mark& mark) const {
-    if (mark.running != 0)
+    if (mark.running != 0) {
       return false;
+    }
     return mark.count == 0 || counts_.contains(mark.digest);
   }
 
@@ -55,6 +57,24 @@ Standing::State state_of(FoundSchema::State found) {
   return Standing::State::missing;
 }
 
+Standing standing_of(const Fleet& fleet, const FoundSchema& found) {
+  Standing group;
+  group.state = state_of(found.state);
+  if (found.state != FoundSchema::State::ours) {
+    return group;
+  }
+  const auto mark = Mark::parse(fleet.comment_of(found));
+  if (!mark) {
+    group.state = Standing::State::unmarked;
+    return group;
+  }
+  group.mark = *mark;
+  if (mark->dropping) {
+    group.state = Standing::State::dropping;
+  }
+  return group;
+}
+
 std::vector<Standing> group_by_comment(const Fleet& fleet,
                                        const std::vector<std::uint32_t>& selected) {
   std::map<std::pair<FoundSchema::State, std::uint32_t>, std::size_t> indexes;
@@ -65,16 +85,7 @@ std::vector<Standing> group_by_comment(const Fleet& fleet,
     const auto key = std::pair(found.state, ours ? found.comment : 0U);
     const auto [at, is_new] = indexes.try_emplace(key, groups.size());
     if (is_new) {
-      Standing group;
-      group.state = state_of(found.state);
-      const auto mark = ours ? Mark::parse(fleet.comment_of(found)) : std::nullopt;
-      if (mark)
-        group.mark = *mark;
-      if (ours && !mark)
-        group.state = Standing::State::unmarked;
-      if (mark && mark->dropping)
-        group.state = Standing::State::dropping;
-      groups.push_back(std::move(group));
+      groups.push_back(standing_of(fleet, found));
     }
     groups[at->second].members.push_back(i);
   }
@@ -107,12 +118,14 @@ std::vector<Reading> read_batch(pq::Pipeline& pipeline, const std::vector<Versio
   std::vector<Reading> readings;
   try {
     pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
-    for (History& history : histories)
+    for (History& history : histories) {
       readings.push_back({std::move(history), {}});
+    }
   } catch (const pq::ServerError&) {
     readings.clear();
-    for (const VersionTable& table : tables)
+    for (const VersionTable& table : tables) {
       readings.push_back(read_one(pipeline, table, deadline));
+    }
   }
   return readings;
 }
@@ -155,25 +168,29 @@ void split_unmarked(std::vector<Standing>& groups, const Fleet& fleet, pq::Pipel
   std::vector<Standing> read;
   std::map<std::pair<std::string, std::string>, std::size_t> indexes;
   for (const Standing& group : groups) {
-    if (group.state != Standing::State::unmarked)
+    if (group.state != Standing::State::unmarked) {
       continue;
+    }
     std::vector<std::string> schemas;
-    for (const std::uint32_t i : group.members)
+    for (const std::uint32_t i : group.members) {
       schemas.push_back(fleet.schemas[i].schema);
+    }
     const std::vector<Reading> readings = read_all(pipeline, schemas, options, deadline);
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
       one.state = Standing::State::unmarked;
       take_reading(one, readings[i], scope);
       const auto [at, is_new] = indexes.try_emplace({one.mark.text(), one.problem}, read.size());
-      if (is_new)
+      if (is_new) {
         read.push_back(std::move(one));
+      }
       read[at->second].members.push_back(group.members[i]);
     }
   }
   std::erase_if(groups, [](const Standing& g) { return g.state == Standing::State::unmarked; });
-  for (Standing& group : read)
+  for (Standing& group : read) {
     groups.push_back(std::move(group));
+  }
 }
 
 }  // namespace
@@ -195,8 +212,9 @@ std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
   std::vector<std::string> unknown;
   std::vector<Standing*> unknown_groups;
   for (Standing& group : groups) {
-    if (group.state != Standing::State::marked)
+    if (group.state != Standing::State::marked) {
       continue;
+    }
     if (prefixes.knows(group.mark)) {
       group.history = prefixes.history(group.mark);
       continue;

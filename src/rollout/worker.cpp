@@ -17,10 +17,12 @@ bool is_final(const std::string& sqlstate) {
 }  // namespace
 
 void Worker::connect(pq::Deadline now) {
-  if (state_ != State::idle || now < deadline_)
+  if (state_ != State::idle || now < deadline_) {
     return;
-  if (!down_since_)
+  }
+  if (!down_since_) {
     down_since_ = now;
+  }
   try {
     connection_ = std::make_unique<pq::Connection>(pq::Connection::start(options_.connect));
     connecting_wants_write_ = true;
@@ -54,13 +56,15 @@ void Worker::take(Job& job, pq::Deadline now) {
     return;
   }
   holder_ = &job;
-  if (flights_.empty())
+  if (flights_.empty()) {
     send_segment(job, now);
+  }
 }
 
 void Worker::continue_holder(bool may_begin, pq::Deadline now) {
-  if (holder_ == nullptr || !flights_.empty() || holder_->state() != Job::State::ready)
+  if (holder_ == nullptr || !flights_.empty() || holder_->state() != Job::State::ready) {
     return;
+  }
   if (!may_begin && holder_->begins_work()) {
     // The session lock goes with the connection.
     drop("interrupted", now);
@@ -94,26 +98,31 @@ int Worker::socket() const {
 }
 
 bool Worker::wants_write() const {
-  if (state_ == State::connecting)
+  if (state_ == State::connecting) {
     return connecting_wants_write_;
+  }
   return pipeline_ != nullptr && pipeline_->wants_write();
 }
 
 void Worker::advance(pq::Deadline now) {
-  if (state_ == State::connecting)
+  if (state_ == State::connecting) {
     advance_connecting(now);
-  if (state_ == State::ready)
+  }
+  if (state_ == State::ready) {
     advance_ready(now);
+  }
 }
 
 void Worker::advance_connecting(pq::Deadline now) {
   try {
-    if (now >= deadline_)
+    if (now >= deadline_) {
       throw pq::ConnectFailed("cannot connect: no answer in time", "", "");
+    }
     const auto progress = connection_->advance();
     connecting_wants_write_ = progress == pq::Connection::Progress::writing;
-    if (progress != pq::Connection::Progress::ready)
+    if (progress != pq::Connection::Progress::ready) {
       return;
+    }
     pipeline_ = std::make_unique<pq::Pipeline>(*connection_);
     state_ = State::ready;
     was_ready_ = true;
@@ -156,10 +165,12 @@ void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Dead
   switch (flight.purpose) {
     case Purpose::segment:
       flight.job->fold(answer, now);
-      if (flight.job == holder_ && flight.job->holds_connection())
+      if (flight.job == holder_ && flight.job->holds_connection()) {
         return;
-      if (flight.job == holder_)
+      }
+      if (flight.job == holder_) {
         holder_ = nullptr;
+      }
       released_.push_back(flight.job);
       break;
     case Purpose::rollback:
@@ -194,20 +205,23 @@ int Worker::backend_pid() const {
   return connection_ != nullptr && state_ == State::ready ? connection_->backend_pid() : 0;
 }
 
-void Worker::cancel() {
-  if (connection_ != nullptr && state_ == State::ready)
+void Worker::cancel() const {
+  if (connection_ != nullptr && state_ == State::ready) {
     connection_->cancel();
+  }
 }
 
 void Worker::drop(const std::string& why, pq::Deadline now) {
   pipeline_.reset();
   connection_.reset();
   for (const Flight& flight : std::exchange(flights_, {})) {
-    if (flight.job == nullptr)
+    if (flight.job == nullptr) {
       continue;
+    }
     flight.job->lose(why, true, now);
-    if (flight.job == holder_)
+    if (flight.job == holder_) {
       holder_ = nullptr;
+    }
     released_.push_back(flight.job);
   }
   if (holder_ != nullptr) {

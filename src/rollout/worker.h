@@ -58,7 +58,7 @@ class Worker {
   void continue_holder(bool may_begin, pq::Deadline now);
 
   int backend_pid() const;
-  void cancel();
+  void cancel() const;
   /// Closes the connection at once; what was in flight is in doubt.
   void drop(const std::string& why, pq::Deadline now);
 

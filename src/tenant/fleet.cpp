@@ -30,8 +30,9 @@ class FleetReader {
   std::uint32_t intern(std::string_view comment) {
     const auto next = static_cast<std::uint32_t>(fleet_.comments.size());
     const auto [at, is_new] = indexes_.try_emplace(std::string(comment), next);
-    if (is_new)
+    if (is_new) {
       fleet_.comments.emplace_back(comment);
+    }
     return at->second;
   }
 
@@ -54,8 +55,9 @@ std::string tables_query(const FleetQuery& query) {
 }
 
 FoundSchema::State state_of(const pq::Row& row) {
-  if (row.is_null(1))
+  if (row.is_null(1)) {
     return row.text(3) == "t" ? FoundSchema::State::bare : FoundSchema::State::missing;
+  }
   return row.text(1) == "t" ? FoundSchema::State::ours : FoundSchema::State::foreign;
 }
 
@@ -127,8 +129,9 @@ Fleet read_schemas(pq::Pipeline& pipeline, const FleetQuery& query,
   for (const std::string& name : names) {
     list += (list.empty() ? "VALUES (" : ", (") + quote_literal(name) + "::pg_catalog.text)";
   }
-  if (list.empty())
+  if (list.empty()) {
     return {};
+  }
   return read_wanted(pipeline, query, fmt::format("SELECT v.name FROM ({}) AS v (name)", list),
                      deadline);
 }
@@ -149,8 +152,9 @@ std::vector<std::string> read_schema_names(pq::Pipeline& pipeline, const std::st
 
 std::string ownership_condition(const std::vector<std::string>& owners) {
   std::string roles = "CURRENT_USER::pg_catalog.text";
-  for (const std::string& owner : owners)
+  for (const std::string& owner : owners) {
     roles += ", " + quote_literal(owner);
+  }
   return fmt::format(
       "(c.relkind = 'r' AND NOT c.relhasrules AND NOT c.relrowsecurity AND NOT c.relispartition "
       "AND c.oid NOT IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal) "

@@ -23,8 +23,9 @@ bool is_plain(std::string_view text) {
 }  // namespace
 
 SchemaName SchemaName::existing(std::string_view text) {
-  if (text.empty())
+  if (text.empty()) {
     refuse(text, "is empty", "Name a schema.");
+  }
   if (text.find('\0') != std::string_view::npos || invalid_utf8(text)) {
     refuse(text, "is not valid UTF-8 text", "PostgreSQL cannot hold such a name.");
   }
