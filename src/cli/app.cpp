@@ -206,7 +206,7 @@ int run_app(int argc, char** argv) {
     return report(context, ExitCode::usage, "usage", error);
   }
   context.command = command_name(app);
-  watch_signals();
+  ignore_broken_pipes();
   return run_command(context);
 }
 

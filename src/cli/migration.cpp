@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -76,6 +77,24 @@ void refuse_for_pooler(const FleetPlan& plan) {
   }
 }
 
+// What is not sent although it stands in the file is said once a run.
+void note_dropped_transactions(const Context& context, const FleetPlan& plan) {
+  std::set<std::string> titles;
+  for (const FleetPlan::Group& group : plan.groups) {
+    for (const Step& step : group.work.plan.steps) {
+      if (step.runs_sql() && step.section().dropped_transaction) {
+        titles.insert(step.revision->title());
+      }
+    }
+  }
+  if (!titles.empty() && !context.settings.quiet) {
+    *context.err << fmt::format(
+        "tenantctl: notice: {} wrapped in BEGIN and COMMIT, which are left out: {}{}\n",
+        titles.size() == 1 ? "a revision is" : fmt::format("{} revisions are", titles.size()),
+        *titles.begin(), titles.size() == 1 ? "" : " and others");
+  }
+}
+
 ProgressStyle progress_style(const Context& context, const FleetPlan& plan) {
   if (context.settings.quiet || context.is_json() || plan.schema_count() < 2) {
     return ProgressStyle::none;
@@ -87,6 +106,11 @@ void carry_out(const Context& context, Session& session, ScopeRun& run) {
   const RolloutOptions options = session.rollout_options();
   if (options.via_pooler)
     refuse_for_pooler(run.plan);
+  if (run.plan.has_steps()) {
+    session.warn_about_path();
+    note_dropped_transactions(context, run.plan);
+  }
+  watch_signals();
   const auto progress = make_progress(*context.err, progress_style(context, run.plan));
   Rollout rollout(options, run.replan, *progress, session.pipeline(), signal_count());
   run.report = run_fleet(run.plan, rollout);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <iostream>
@@ -48,6 +49,20 @@ void warn(const Context& context, const std::string& message) {
     *context.err << "tenantctl: warning: " << escaped(message) << '\n';
 }
 
+// Real folders have many; the first few tell what sort they are.
+void warn_about_folder(const Context& context, const RevisionFolder& folder) {
+  constexpr std::size_t shown = 5;
+  const std::vector<Finding>& warnings = folder.warnings();
+  for (std::size_t i = 0; i < std::min(shown, warnings.size()); ++i) {
+    const Finding& finding = warnings[i];
+    warn(context,
+         fmt::format("{}:{}: {}", finding.place.file, finding.place.line, finding.message));
+  }
+  if (warnings.size() > shown) {
+    warn(context, fmt::format("{} more revisions like these", warnings.size() - shown));
+  }
+}
+
 std::vector<std::string> lines_of(std::istream& input) {
   std::vector<std::string> lines;
   std::string line;
@@ -83,6 +98,12 @@ std::vector<std::string> read_names(const Context& context) {
 
 const std::atomic<int>& signal_count() { return signals(); }
 
+void ignore_broken_pipes() {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+}
+
 void watch_signals() {
   struct sigaction action {};
   action.sa_handler = count_signal;
@@ -90,9 +111,6 @@ void watch_signals() {
   // Without SA_RESTART: a wait ends, and the flag is seen.
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &ignore, nullptr);
 }
 
 Folders read_folders(const Context& context) {
@@ -114,10 +132,7 @@ Folders read_folders(const Context& context) {
   if (!findings.empty())
     throw FolderError(std::move(findings));
   for (const RevisionFolder* folder : {&folders.shared, &folders.tenant}) {
-    for (const Finding& finding : folder->warnings()) {
-      warn(context,
-           fmt::format("{}:{}: {}", finding.place.file, finding.place.line, finding.message));
-    }
+    warn_about_folder(context, *folder);
   }
   return folders;
 }
@@ -237,6 +252,15 @@ std::vector<Standing> Session::standings(const Fleet& fleet,
                                          const RevisionFolder& folder) {
   return read_standings(*pipeline_, fleet, selected, folder,
                         table_options(context_.settings, run_id_), deadline());
+}
+
+void Session::warn_about_path() {
+  for (const std::string& schema :
+       read_table_holders(*pipeline_, context_.settings.search_path_extra, deadline())) {
+    warn(context_, fmt::format("schema {} is in search-path-extra and holds tables: an unqualified "
+                               "ALTER, DROP or INSERT in a revision could reach them",
+                               schema));
+  }
 }
 
 RolloutOptions Session::rollout_options() const {

@@ -42,6 +42,8 @@ class Session {
   std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
                                   const RevisionFolder& folder);
 
+  /// Warns if a schema of search-path-extra holds tables.
+  void warn_about_path();
   RolloutOptions rollout_options() const;
   const std::string& run_id() const { return run_id_; }
   pq::Deadline deadline() const;
@@ -64,8 +66,13 @@ TableOptions table_options(const Settings& settings, const std::string& run_id);
 MigrateOptions migrate_options(const Settings& settings, const std::string& run_id);
 Selection selection(const Context& context);
 
+/// A reader that goes away is an error of the write, not the end of the process.
+void ignore_broken_pipes();
+
+/// From here on SIGINT and SIGTERM are counted instead of ending the process: a rollout ends
+/// itself.
+void watch_signals();
 /// How many times SIGINT or SIGTERM arrived since watch_signals().
 const std::atomic<int>& signal_count();
-void watch_signals();
 
 }  // namespace tenantctl::cli

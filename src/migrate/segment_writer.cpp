@@ -93,6 +93,7 @@ void SegmentWriter::add_fence(Segment& segment, std::size_t index) const {
   VersionTable::Expected expected{.installs = step.creates_table, .digest = step.expected};
   if (step.resumes) {
     expected.running = step.row.number;
+    expected.progress = VersionTable::progress_text(step.row);
   }
   if (step.kind == Step::Kind::record && index == 0) {
     expected.running = plan_.from.running;

@@ -25,11 +25,6 @@ RowState state_from(std::string_view text) {
   return text == "applied" ? RowState::applied : RowState::needs_decision;
 }
 
-// Progress outside a transaction stands in one text column, `up:2` or `down:1`.
-std::string progress_text(const AppliedRevision& row) {
-  return fmt::format("{}:{}", row.reverting ? "down" : "up", row.confirmed);
-}
-
 void read_progress(std::string_view text, AppliedRevision& row) {
   row.reverting = text.starts_with("down:");
   const std::size_t colon = text.find(':');
@@ -44,6 +39,10 @@ std::string raise(std::string_view sqlstate, std::string_view message) {
 }
 
 }  // namespace
+
+std::string VersionTable::progress_text(const AppliedRevision& row) {
+  return fmt::format("{}:{}", row.reverting ? "down" : "up", row.confirmed);
+}
 
 VersionTable::VersionTable(SchemaName schema, TableOptions options)
     : schema_(std::move(schema)),
@@ -118,19 +117,34 @@ std::string VersionTable::ownership_check(bool with_table) const {
       quote_literal(options_.name), raise(refusal::moved, "the version table is there already"));
 }
 
+// The newest digest stands for all rows in state applied; a row that is half-way says by itself how
+// far it is.
+std::string VersionTable::place_check(const Expected& expected) const {
+  const auto literal = [](const std::string& text) {
+    return text.empty() ? "NULL" : quote_literal(text);
+  };
+  std::string condition = fmt::format(
+      "newest IS DISTINCT FROM {} OR unfinished IS DISTINCT FROM {}", literal(expected.digest),
+      expected.running == 0 ? "NULL" : fmt::to_string(expected.running));
+  if (!expected.progress.empty()) {
+    condition += " OR progress IS DISTINCT FROM " + literal(expected.progress);
+  }
+  return fmt::format(
+      "  SELECT v.digest INTO newest FROM {0} v ORDER BY v.position DESC LIMIT 1;\n"
+      "  SELECT v.revision, v.statement INTO unfinished, progress FROM {0} v "
+      "WHERE v.state <> 'applied' LIMIT 1;\n"
+      "  IF {1} THEN\n    {2}\n  END IF;",
+      table_, condition, raise(refusal::moved, "the schema is not where the plan says"));
+}
+
 pq::Message VersionTable::fence(const Expected& expected) const {
   std::string body =
       lock_statement("pg_try_advisory_xact_lock") + "\n" + ownership_check(!expected.installs);
   std::string declarations = "  namespace pg_catalog.oid;\n";
   if (!expected.installs) {
-    declarations += "  newest pg_catalog.text;\n  unfinished pg_catalog.int8;\n";
-    body += fmt::format(
-        "\n  SELECT v.digest INTO newest FROM {} v ORDER BY v.position DESC LIMIT 1;\n"
-        "  SELECT v.revision INTO unfinished FROM {} v WHERE v.state <> 'applied' LIMIT 1;\n"
-        "  IF newest IS DISTINCT FROM {} OR unfinished IS DISTINCT FROM {} THEN\n    {}\n  END IF;",
-        table_, table_, expected.digest.empty() ? "NULL" : quote_literal(expected.digest),
-        expected.running == 0 ? "NULL" : fmt::to_string(expected.running),
-        raise(refusal::moved, "the schema is not where the plan says"));
+    declarations +=
+        "  newest pg_catalog.text;\n  unfinished pg_catalog.int8;\n  progress pg_catalog.text;\n";
+    body += "\n" + place_check(expected);
   }
   return {.sql = block(declarations, body)};
 }

@@ -48,8 +48,9 @@ class VersionTable {
   /// What the schema must look like for a transaction to go on.
   struct Expected {
     bool installs = false;       ///< the table is not there yet
-    std::string digest;          ///< newest row's; empty: no row
-    RevisionNumber running = 0;  ///< the one row that may be half-way
+    std::string digest = {};     ///< newest row's; empty: no row
+    RevisionNumber running = 0;  ///< the one row that may be half-way...
+    std::string progress = {};   ///< ...and how far it has come; empty: wherever
   };
   /// Takes the schema's lock until the end of the transaction, then checks: gone, busy, foreign,
   /// moved. Lock and check are separate statements, so that the check sees what the last holder
@@ -74,6 +75,8 @@ class VersionTable {
   pq::Message close_and_remove(const AppliedRevision& row) const;
 
   /// Rows of revisions outside a transaction.
+  /// As the column `statement` holds it: `up:2`, `down:1`.
+  static std::string progress_text(const AppliedRevision& row);
   pq::Message insert_running(const AppliedRevision& row) const;
   pq::Message start_running(const AppliedRevision& row) const;
   pq::Message progress(const AppliedRevision& row) const;
@@ -89,6 +92,7 @@ class VersionTable {
 
  private:
   std::string ownership_check(bool with_table) const;
+  std::string place_check(const Expected& expected) const;
   static std::string block(const std::string& declarations, const std::string& body);
   std::string lock_statement(std::string_view function) const;
   pq::Message exactly_one(const std::string& statement) const;

@@ -244,7 +244,7 @@ void Rollout::end_waiting(Result result, const std::string& why, pq::Deadline no
   }
   const bool touched = report_.schemas.size() > tasks_->size() - to_do_.size();
   if (!touched && out_of_workers()) {
-    throw pq::ConnectFailed(why, "The run has touched nothing.", "");
+    throw pq::ConnectFailed(why, "No schema of this scope was touched.", "");
   }
   while (next_ < to_do_.size()) {
     report_unstarted((*tasks_)[to_do_[next_++]], Result::not_started, why, now);

@@ -130,19 +130,41 @@ std::vector<Reading> read_batch(pq::Pipeline& pipeline, const std::vector<Versio
   return readings;
 }
 
-std::vector<Reading> read_all(pq::Pipeline& pipeline, const std::vector<std::string>& schemas,
-                              const TableOptions& options, pq::Deadline deadline) {
-  std::vector<Reading> readings;
-  for (std::size_t begin = 0; begin < schemas.size(); begin += batch_size) {
-    std::vector<VersionTable> tables;
-    for (std::size_t i = begin; i < std::min(begin + batch_size, schemas.size()); ++i) {
-      tables.emplace_back(SchemaName::existing(schemas[i]), options);
+/// Reads version tables in bounded batches.
+class Reader {
+ public:
+  Reader(pq::Pipeline& pipeline, const TableOptions& options, Scope scope, pq::Deadline deadline)
+      : pipeline_(pipeline), options_(options), scope_(scope), deadline_(deadline) {}
+
+  Scope scope() const { return scope_; }
+
+  std::vector<Reading> read(const std::vector<std::string>& schemas) const {
+    std::vector<Reading> readings;
+    for (std::size_t begin = 0; begin < schemas.size(); begin += batch_size) {
+      std::vector<VersionTable> tables;
+      for (std::size_t i = begin; i < std::min(begin + batch_size, schemas.size()); ++i) {
+        tables.emplace_back(SchemaName::existing(schemas[i]), options_);
+      }
+      for (Reading& reading : read_batch(pipeline_, tables, deadline_)) {
+        readings.push_back(std::move(reading));
+      }
     }
-    for (Reading& reading : read_batch(pipeline, tables, deadline)) {
-      readings.push_back(std::move(reading));
-    }
+    return readings;
   }
-  return readings;
+
+ private:
+  pq::Pipeline& pipeline_;
+  const TableOptions& options_;
+  Scope scope_;
+  pq::Deadline deadline_;
+};
+
+std::vector<std::string> names_of(const Fleet& fleet, const std::vector<std::uint32_t>& members) {
+  std::vector<std::string> names;
+  for (const std::uint32_t i : members) {
+    names.push_back(fleet.schemas[i].schema);
+  }
+  return names;
 }
 
 void take_reading(Standing& group, const Reading& reading, Scope scope) {
@@ -162,32 +184,45 @@ void take_reading(Standing& group, const Reading& reading, Scope scope) {
   group.mark = Mark::of(scope, group.history);
 }
 
-// Unmarked schemas share one group only until their rows are read.
-void split_unmarked(std::vector<Standing>& groups, const Fleet& fleet, pq::Pipeline& pipeline,
-                    const TableOptions& options, Scope scope, pq::Deadline deadline) {
+// Nothing but its own rows tells where such a schema stands.
+bool needs_reading(const Standing& group) {
+  return group.state == Standing::State::unmarked ||
+         (group.state == Standing::State::marked && group.mark.running != 0);
+}
+
+// Two schemas half-way in one revision may have come to different statements.
+std::string place_key(const Standing& group) {
+  std::string key = group.mark.text() + group.problem;
+  for (const AppliedRevision& row : group.history) {
+    if (row.state != RowState::applied) {
+      key += fmt::format("|{}|{}|{}|{}", VersionTable::progress_text(row), row.statement_digest,
+                         row.failed, to_text(row.state));
+    }
+  }
+  return key;
+}
+
+// Such schemas share one group only until their rows are read.
+void split_unread(std::vector<Standing>& groups, const Fleet& fleet, const Reader& reader) {
   std::vector<Standing> read;
-  std::map<std::pair<std::string, std::string>, std::size_t> indexes;
+  std::map<std::pair<Standing::State, std::string>, std::size_t> indexes;
   for (const Standing& group : groups) {
-    if (group.state != Standing::State::unmarked) {
+    if (!needs_reading(group)) {
       continue;
     }
-    std::vector<std::string> schemas;
-    for (const std::uint32_t i : group.members) {
-      schemas.push_back(fleet.schemas[i].schema);
-    }
-    const std::vector<Reading> readings = read_all(pipeline, schemas, options, deadline);
+    const std::vector<Reading> readings = reader.read(names_of(fleet, group.members));
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
-      one.state = Standing::State::unmarked;
-      take_reading(one, readings[i], scope);
-      const auto [at, is_new] = indexes.try_emplace({one.mark.text(), one.problem}, read.size());
+      one.state = group.state;
+      take_reading(one, readings[i], reader.scope());
+      const auto [at, is_new] = indexes.try_emplace({one.state, place_key(one)}, read.size());
       if (is_new) {
         read.push_back(std::move(one));
       }
       read[at->second].members.push_back(group.members[i]);
     }
   }
-  std::erase_if(groups, [](const Standing& g) { return g.state == Standing::State::unmarked; });
+  std::erase_if(groups, needs_reading);
   for (Standing& group : read) {
     groups.push_back(std::move(group));
   }
@@ -203,30 +238,32 @@ History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Dead
   return history;
 }
 
+// NOLINTNEXTLINE(readability-function-size): each is a fact of its own
 std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                      const std::vector<std::uint32_t>& selected,
                                      const RevisionFolder& folder, const TableOptions& options,
                                      pq::Deadline deadline) {
-  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  const Reader reader(pipeline, options, folder.scope(), deadline);
   const Prefixes prefixes(folder);
-  std::vector<std::string> unknown;
+  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  split_unread(groups, fleet, reader);
+  std::vector<std::uint32_t> unknown;
   std::vector<Standing*> unknown_groups;
   for (Standing& group : groups) {
-    if (group.state != Standing::State::marked) {
+    if (group.state != Standing::State::marked || group.mark.running != 0) {
       continue;
     }
     if (prefixes.knows(group.mark)) {
       group.history = prefixes.history(group.mark);
-      continue;
+    } else {
+      unknown.push_back(group.members.front());
+      unknown_groups.push_back(&group);
     }
-    unknown.push_back(fleet.schemas[group.members.front()].schema);
-    unknown_groups.push_back(&group);
   }
-  const std::vector<Reading> readings = read_all(pipeline, unknown, options, deadline);
+  const std::vector<Reading> readings = reader.read(names_of(fleet, unknown));
   for (std::size_t i = 0; i < readings.size(); ++i) {
     take_reading(*unknown_groups[i], readings[i], folder.scope());
   }
-  split_unmarked(groups, fleet, pipeline, options, folder.scope(), deadline);
   return groups;
 }
 

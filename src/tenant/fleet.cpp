@@ -50,7 +50,7 @@ std::string tables_query(const FleetQuery& query) {
       "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
       "AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass "
       "WHERE c.relname = {} AND c.relkind NOT IN ('i', 'I', 't') "
-      "AND n.nspname !~ '^pg_(temp|toast)'",
+      "AND n.nspname !~* '^pg_' AND n.nspname NOT IN ('information_schema', 'tenantctl')",
       ownership_condition(query.owners), quote_literal(query.version_table));
 }
 
@@ -148,6 +148,25 @@ std::vector<std::string> read_schema_names(pq::Pipeline& pipeline, const std::st
                       .on_row = [&names](const pq::Row& row) { names.emplace_back(row.text(0)); }});
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
   return names;
+}
+
+std::vector<std::string> read_table_holders(pq::Pipeline& pipeline,
+                                            const std::vector<std::string>& schemas,
+                                            pq::Deadline deadline) {
+  std::vector<std::string> holders;
+  std::vector<pq::Message> messages;
+  for (const std::string& schema : schemas) {
+    messages.push_back(
+        {.sql = "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname = $1 "
+                "AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE "
+                "c.relnamespace = n.oid AND c.relkind IN ('r', 'p'))",
+         .values = {schema},
+         .on_row = [&holders](const pq::Row& row) { holders.emplace_back(row.text(0)); }});
+  }
+  if (!messages.empty()) {
+    pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+  }
+  return holders;
 }
 
 std::string ownership_condition(const std::vector<std::string>& owners) {

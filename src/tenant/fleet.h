@@ -57,6 +57,11 @@ Fleet read_schemas(pq::Pipeline& pipeline, const FleetQuery& query,
 std::vector<std::string> read_schema_names(pq::Pipeline& pipeline, const std::string& like,
                                            pq::Deadline deadline);
 
+/// Those of `schemas` that hold tables: what a revision names without its schema could reach them.
+std::vector<std::string> read_table_holders(pq::Pipeline& pipeline,
+                                            const std::vector<std::string>& schemas,
+                                            pq::Deadline deadline);
+
 /// SQL condition over pg_class `c` and pg_namespace `n`: the version table may be trusted. An
 /// ordinary table without triggers, rules, row security or inheritance, and both it and its schema
 /// are owned by the current role or one of `owners`. A planted table with a trigger would otherwise
