@@ -258,6 +258,16 @@ std::size_t character_count(std::string_view text) {
       text, [](char c) { return !is_continuation(static_cast<std::uint8_t>(c)); }));
 }
 
+std::string_view first_characters(std::string_view text, std::size_t most) {
+  std::size_t end = 0;
+  for (std::size_t count = 0; end < text.size(); ++end) {
+    if (!is_continuation(byte_at(text, end)) && ++count > most) {
+      break;
+    }
+  }
+  return text.substr(0, end);
+}
+
 std::string lowered(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](char c) {

@@ -35,6 +35,9 @@ std::string quote_identifier(std::string_view name);
 /// Number of characters (code points) of well-formed UTF-8.
 std::size_t character_count(std::string_view text);
 
+/// The beginning of well-formed UTF-8, at most `most` characters of it.
+std::string_view first_characters(std::string_view text, std::size_t most);
+
 /// Lower-case ASCII; other bytes as they are. Never depends on the locale.
 std::string lowered(std::string_view text);
 

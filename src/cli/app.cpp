@@ -7,8 +7,11 @@
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -41,6 +44,44 @@ void add_commands(CLI::App& app, Context& context) {
   add_tenant(app, context);
   add_completion(app, context);
 }
+
+std::vector<CLI::App*> commands_below(CLI::App& command) {
+  return command.get_subcommands([](CLI::App* /*all*/) { return true; });
+}
+
+// All commands write to the same Settings, so only the given one may read its variables: those of
+// another command's options would be read after the flags and beat them.
+class Variables {
+ public:
+  explicit Variables(CLI::App& command) {
+    for (CLI::Option* option : command.get_options()) {
+      names_.emplace_back(option, option->get_envname());
+      option->envname("");
+    }
+    command.preparse_callback([this](std::size_t /*arguments*/) { give_back(); });
+    for (CLI::App* sub : commands_below(command)) {
+      below_.push_back(std::make_unique<Variables>(*sub));
+    }
+  }
+
+  // For the help of all commands.
+  void give_all_back() {
+    give_back();
+    for (const auto& variables : below_) {
+      variables->give_all_back();
+    }
+  }
+
+ private:
+  void give_back() {
+    for (const auto& [option, name] : names_) {
+      option->envname(name);
+    }
+  }
+
+  std::vector<std::pair<CLI::Option*, std::string>> names_;
+  std::vector<std::unique_ptr<Variables>> below_;
+};
 
 // The file is found before the command line is read, because CLI11 reads it in between.
 void configure(CLI::App& app, Context& context) {
@@ -188,15 +229,19 @@ int run_app(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "show the help of all commands");
   app.require_subcommand(1);
   app.fallthrough();
+  std::optional<Variables> variables;
   try {
     configure(app, context);
     add_commands(app, context);
+    variables.emplace(app);
     app.parse(argc, argv);
     locate_root(app, context);
     fall_back_to_database_url(context.settings);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0)
+    if (error.get_exit_code() == 0) {
+      variables->give_all_back();
       return app.exit(error, std::cout, std::cerr);
+    }
     if (asks_for_json(argc, argv))
       context.settings.output = Format::json;
     return report(context, ExitCode::usage, "usage", parse_error(app, error));

@@ -136,9 +136,7 @@ void add_resolve(CLI::App& app, Context& context) {
   add_switch(*command, "--applied", options->applied, "it stands in the schema, all of it");
   add_switch(*command, "--reverted", options->reverted, "nothing of it stands in the schema");
   describe_schemas(*command, context.settings);
-  command
-      ->add_option("--scope", context.settings.scope, "shared or tenant; told by the schema else")
-      ->check(CLI::IsMember({"shared", "tenant"}));
+  describe_scope(*command, context.settings, "shared or tenant; told by the schema else");
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);
   describe_connection(*command, context.settings);

@@ -137,6 +137,26 @@ void AutocommitRun::advance() {
   }
 }
 
+void AutocommitRun::stop() {
+  const bool is_sending =
+      phase_ == Phase::inspect || phase_ == Phase::drop_leftover || phase_ == Phase::statement;
+  const bool is_beginning = phase_ == Phase::lock || phase_ == Phase::start;
+  if (verdict_ != Verdict::open || (!is_sending && !is_beginning)) {
+    return;
+  }
+  pq::ServerFields error;
+  error.sqlstate = "57014";
+  error.message = "the run was interrupted before this statement";
+  verdict_ = Verdict::failed;
+  failure_ = failure_of(error, {index_, Part::row, 0}, step_, writer_);
+  noted_ = std::move(error);
+  if (is_sending) {
+    phase_ = Phase::note_failure;
+  } else {
+    phase_ = phase_ == Phase::lock ? Phase::over : Phase::release;
+  }
+}
+
 AutocommitRun::Phase AutocommitRun::next_statement() {
   if (row_.confirmed == statement_count()) {
     return Phase::finish;

@@ -25,6 +25,9 @@ class AutocommitRun {
   std::optional<Segment> next();
   void fold(const pq::FlightAnswer& answer, const std::vector<Segment::Origin>& origins);
 
+  /// Begins no further statement: notes that the next one was not sent, and lets the lock go.
+  void stop();
+
   Verdict verdict() const { return verdict_; }
   const std::optional<Failure>& failure() const { return failure_; }
 

@@ -48,16 +48,19 @@ Place place_of_error(const pq::ServerFields& error, std::size_t index, const Ste
 }  // namespace
 
 Verdict verdict_of(const pq::ServerFields& error, Part part) {
-  if (error.is(refusal::gone)) {
+  // The user's SQL may raise any code, also at COMMIT (deferred triggers): there it means nothing
+  // of ours, or `moved` would be tried for ever and `gone` would pass for success.
+  const bool is_ours = part != Part::statement && part != Part::commit;
+  if (is_ours && error.is(refusal::gone)) {
     return Verdict::gone;
   }
-  if (error.is(refusal::busy)) {
+  if (is_ours && error.is(refusal::busy)) {
     return Verdict::busy;
   }
-  if (error.is(refusal::moved)) {
+  if (is_ours && error.is(refusal::moved)) {
     return Verdict::moved;
   }
-  if (error.is(refusal::foreign)) {
+  if (is_ours && error.is(refusal::foreign)) {
     return Verdict::foreign;
   }
   if (part == Part::begin && error.is("25P02")) {

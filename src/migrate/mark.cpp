@@ -55,7 +55,6 @@ std::optional<Mark> Mark::parse(std::string_view comment) {
   }
   std::string_view rest = comment.substr(prefix.size());
   Mark mark;
-  std::size_t words = 0;
   while (rest.starts_with(' ')) {
     rest.remove_prefix(1);
     const std::size_t end = std::min(rest.find(' '), rest.size());
@@ -63,10 +62,10 @@ std::optional<Mark> Mark::parse(std::string_view comment) {
       return std::nullopt;
     }
     rest.remove_prefix(end);
-    ++words;
   }
   const bool consistent = (mark.count == 0) == mark.digest.empty();
-  if (!rest.empty() || words < 4 || !consistent) {
+  // Missing, repeated or otherwise ordered words: somebody else wrote it.
+  if (mark.text() != comment || !consistent) {
     return std::nullopt;
   }
   return mark;

@@ -24,9 +24,21 @@ std::optional<Segment> Migrator::next() {
   }
   std::optional<Segment> segment =
       in_transaction ? writer_.transactions(step_) : autocommit_->next();
+  if (!segment) {
+    autocommit_.reset();
+    return std::nullopt;
+  }
   origins_ = segment->origins;
   alone_ = segment->alone;
   return segment;
+}
+
+void Migrator::stop() {
+  if (autocommit_ && outcome_.verdict == Verdict::open) {
+    autocommit_->stop();
+    outcome_.verdict = autocommit_->verdict();
+    outcome_.failure = autocommit_->failure();
+  }
 }
 
 void Migrator::fold(const pq::FlightAnswer& answer) {

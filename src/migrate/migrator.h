@@ -37,6 +37,12 @@ class Migrator {
   /// The answers to the segment that next() gave last.
   void fold(const pq::FlightAnswer& answer);
 
+  /// Gives up the segment that next() gave last, which was not sent: outside a transaction what
+  /// follows only records and lets the lock go. next() tells.
+  void stop();
+  /// The segment under way is bookkeeping outside a transaction, not to be cancelled.
+  bool is_recording() const { return alone_ && origins_.front().part != Part::statement; }
+
   const Outcome& outcome() const { return outcome_; }
 
   /// The segment under way may leave settings, temporary tables and the like in the session, which

@@ -299,6 +299,13 @@ Step record_step(const History& before, const History& after, Scope scope) {
   return step;
 }
 
+// Nothing of the row would change: also a position or checksum that was changed by hand would.
+bool is_same(const AppliedRevision& row, const AppliedRevision& wanted) {
+  return row.number == wanted.number && row.position == wanted.position &&
+         row.checksum == wanted.checksum && row.digest == wanted.digest &&
+         row.state == wanted.state;
+}
+
 // Where a stamp leads: the folder up to the target.
 std::size_t stamped_count(const RevisionFolder& folder, const Target& target) {
   switch (target.kind()) {
@@ -372,10 +379,7 @@ Plan plan_stamp(const RevisionFolder& folder, const History& history, const Targ
   const History after = history_of(folder, stamped_count(folder, target));
   plan.to = Mark::of(folder.scope(), after);
   const bool same = plan.from == plan.to && missing == Missing::nothing &&
-                    std::equal(history.begin(), history.end(), after.begin(), after.end(),
-                               [](const AppliedRevision& a, const AppliedRevision& b) {
-                                 return a.number == b.number && a.digest == b.digest;
-                               });
+                    std::equal(history.begin(), history.end(), after.begin(), after.end(), is_same);
   if (same) {
     return plan;
   }
@@ -383,8 +387,7 @@ Plan plan_stamp(const RevisionFolder& folder, const History& history, const Targ
   step.origin = "stamp";
   // Rows that stay as they are keep their times; from the first difference on they are new.
   std::size_t kept = 0;
-  while (kept < history.size() && kept < after.size() &&
-         history[kept].digest == after[kept].digest && history[kept].state == RowState::applied) {
+  while (kept < history.size() && kept < after.size() && is_same(history[kept], after[kept])) {
     ++kept;
   }
   for (std::size_t i = history.size(); i > kept; --i) {

@@ -30,6 +30,7 @@ Refusal refusal_of(const sql::Statement& statement, bool transaction) {
       return {"is a psql command", "Only the server reads revisions: write SQL instead."};
     case StatementKind::discard:
       return {"resets the session", "Leave DISCARD out: tenantctl resets between schemas."};
+    case StatementKind::set_role:
     case StatementKind::set_authorization:
       if (transaction) {
         return {};

@@ -127,7 +127,8 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
 void SegmentWriter::add_reset(Segment& segment, std::size_t index) {
   segment.add({.sql = "RESET SESSION AUTHORIZATION"}, {index, Part::close, 0});
   segment.add({.sql = "RESET ROLE"}, {index, Part::close, 0});
-  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"},
+  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+                      "pg_catalog.set_config('client_encoding', 'UTF8', true)"},
               {index, Part::close, 0});
 }
 

@@ -108,7 +108,7 @@ std::string VersionTable::ownership_check(bool with_table) const {
         "ON n.oid = c.relnamespace WHERE n.oid = namespace AND c.relname = {0} AND {2}) THEN\n"
         "    {3}\n  END IF;",
         quote_literal(options_.name), raise(refusal::moved, "the version table is not there"),
-        ownership_condition(options_.owners),
+        ownership_condition(options_.owners, Lookup::one),
         raise(refusal::foreign, "the version table is not ours alone"));
   }
   return fmt::format(

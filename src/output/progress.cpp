@@ -62,10 +62,7 @@ class TerminalProgress : public Observer {
     }
     // A longer line would wrap and leave its beginning behind.
     constexpr std::size_t width = 79;
-    if (character_count(line) > width) {
-      line.resize(std::min(line.size(), width));
-    }
-    err_ << '\r' << line << "\x1b[K" << std::flush;
+    err_ << '\r' << first_characters(line, width) << "\x1b[K" << std::flush;
   }
 
   std::ostream& err_;

@@ -2,16 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <ostream>
+#include <string_view>
 
 #include "base/text.h"
 
 namespace tenantctl {
 namespace {
 
-// Our own SQL has its values as $1, $2, ... and no other dollar sign outside DO blocks, which have
-// no values.
+// Our own SQL has its values as $1, $2, ... and no other dollar sign but in quotes (a schema's
+// name) and in DO blocks, which have no values.
 std::string with_values(const std::string& sql,
                         const std::vector<std::optional<std::string>>& values) {
   if (values.empty()) {
@@ -20,7 +22,9 @@ std::string with_values(const std::string& sql,
   std::string text;
   for (std::size_t i = 0; i < sql.size(); ++i) {
     if (sql[i] != '$') {
-      text += sql[i];
+      const std::size_t end = sql[i] == '"' || sql[i] == '\'' ? sql.find(sql[i], i + 1) : i;
+      text += sql.substr(i, end - i + 1);
+      i = std::min(end, sql.size() - 1);
       continue;
     }
     std::size_t number = 0;
@@ -31,6 +35,12 @@ std::string with_values(const std::string& sql,
     text += value ? quote_literal(*value) : "NULL";
   }
   return text;
+}
+
+// A semicolon behind a comment would be part of it.
+std::string_view end_of(std::string_view sql) {
+  const std::string_view last_line = sql.substr(sql.rfind('\n') + 1);
+  return last_line.find("--") == std::string_view::npos ? ";\n" : "\n;\n";
 }
 
 /// A server that says yes to everything, so that all segments of a plan can be seen.
@@ -50,7 +60,7 @@ void write_schema(std::ostream& out, const std::string& schema, const Plan& plan
   Migrator migrator(SchemaName::existing(schema), plan, options);
   while (const auto segment = migrator.next()) {
     for (const pq::Message& message : segment->messages) {
-      out << with_values(message.sql, message.values) << ";\n";
+      out << with_values(message.sql, message.values) << end_of(message.sql);
     }
     migrator.fold(agreement(*segment));
   }

@@ -139,20 +139,31 @@ void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
   }
   out << '\n' << wrapped_names(names, "  = ", 100, 10);
   out << "  "
-      << (group.problem ? fmt::format("{}: {}", to_text(group.result), group.problem->message)
-                        : steps_text(group.work.plan))
+      << (group.problem
+              ? fmt::format("{}: {}", to_text(group.result), escaped(group.problem->message))
+              : steps_text(group.work.plan))
       << '\n';
 }
 
 void write_status_group(std::ostream& out, const StatusResult::Group& group, bool lists_all) {
-  const bool at_head = group.behind == 0 && group.note.empty();
-  if (at_head && !lists_all) {
-    return;
-  }
-  std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
+  const std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
   out << fmt::format("\n{}{}:\n", group.revision,
-                     group.note.empty() ? "" : fmt::format(" ({})", group.note))
-      << wrapped_names(names, "  ", 100, group.schemas.size());
+                     group.note.empty() ? "" : fmt::format(" ({})", escaped(group.note)))
+      << wrapped_names(names, "  ", 100, lists_all ? names.size() : most_names);
+}
+
+// Laggards are named: not those at head, and not the bulk of the fleet, which is just due.
+bool names_group(const StatusResult& scope, const StatusResult::Group& group) {
+  constexpr std::size_t few = 20;
+  if (group.behind == 0 && group.note.empty()) {
+    return false;
+  }
+  std::size_t all = 0;
+  for (const StatusResult::Group& other : scope.groups) {
+    all += other.schemas.size();
+  }
+  const bool is_bulk = group.schemas.size() > few && group.schemas.size() * 2 > all;
+  return !is_bulk || !group.note.empty();
 }
 
 }  // namespace
@@ -176,6 +187,22 @@ std::string revision_text(const RevisionFolder& folder, RevisionNumber number) {
   return revision == nullptr ? folder.digits_of(number) : revision->title();
 }
 
+namespace {
+
+// As wide as the text. Tabs keep their width under the caret only if both lines have them.
+std::string blanks_for(std::string_view text) {
+  std::string blanks;
+  for (const char c : text) {
+    const bool continues = (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+    if (!continues) {
+      blanks += c == '\t' ? '\t' : ' ';
+    }
+  }
+  return blanks;
+}
+
+}  // namespace
+
 std::string place_text(const Place& place, std::string_view indent) {
   std::string text = fmt::format("{}{}", indent, escaped(place.file));
   if (place.line > 0) {
@@ -188,23 +215,11 @@ std::string place_text(const Place& place, std::string_view indent) {
   if (place.line == 0 || place.text.empty()) {
     return text;
   }
-  // Tabs keep their width under the caret only if both lines have them.
-  std::string caret;
-  const std::string line = place.text;
-  std::size_t character = 0;
-  for (std::size_t i = 0; i < line.size() && place.column > 0; ++i) {
-    const bool continues = (static_cast<unsigned char>(line[i]) & 0xC0U) == 0x80U;
-    if (continues) {
-      continue;
-    }
-    if (++character >= static_cast<std::size_t>(place.column)) {
-      break;
-    }
-    caret += line[i] == '\t' ? '\t' : ' ';
-  }
-  text += fmt::format("{0}  {1}\n", indent, line);
+  text += fmt::format("{0}  {1}\n", indent, escaped(place.text));
   if (place.column > 0) {
-    text += fmt::format("{0}  {1}^\n", indent, caret);
+    const auto before = static_cast<std::size_t>(place.column) - 1;
+    text += fmt::format("{0}  {1}^\n", indent,
+                        blanks_for(escaped(first_characters(place.text, before))));
   }
   return text;
 }
@@ -262,7 +277,7 @@ void write_status(std::ostream& out, Format format, std::string_view command,
       rows.push_back(
           {group.revision, fmt::to_string(group.schemas.size()),
            group.behind == 0 && group.note.empty() ? "head" : fmt::to_string(group.behind),
-           group.note});
+           escaped(group.note)});
     }
     if (scope.groups.empty()) {
       out << "no schema\n";
@@ -270,7 +285,9 @@ void write_status(std::ostream& out, Format format, std::string_view command,
       write_table(out, rows, {1, 2});
     }
     for (const StatusResult::Group& group : scope.groups) {
-      write_status_group(out, group, lists_all);
+      if (lists_all || names_group(scope, group)) {
+        write_status_group(out, group, lists_all);
+      }
     }
     if (&scope != &scopes.back()) {
       out << '\n';

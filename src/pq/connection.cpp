@@ -24,16 +24,46 @@ bool looks_like_conninfo(const std::string& url) {
          url.starts_with("postgresql://");
 }
 
+// A password with a slash in it ends the host early: `u:s3c/ret@h` is host u, port s3c, which libpq
+// prints when it finds no number there, or connects to when it does.
+bool is_misread(const std::string& url, const PQconninfoOption* parsed) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string::npos) {
+    return false;
+  }
+  const std::string rest = url.substr(scheme + 3, url.find('?') - scheme - 3);
+  const std::size_t at = rest.rfind('@');
+  if (at != std::string::npos && rest.find('/') < at) {
+    return true;
+  }
+  for (; parsed->keyword != nullptr; ++parsed) {
+    const std::string_view keyword = parsed->keyword;
+    const std::string_view value = parsed->val == nullptr ? "" : parsed->val;
+    if (keyword == "port" && value.find_first_not_of("0123456789,") != std::string_view::npos) {
+      return true;
+    }
+    if (keyword == "host" && value.find('@') != std::string_view::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// `me:secret@host`, a URI without its scheme, would be a database's name to libpq.
+bool lacks_scheme(const std::string& url) {
+  return !looks_like_conninfo(url) && url.find_first_of("@:/") != std::string::npos;
+}
+
 // libpq's own words for a bad connection string quote parts of it, passwords included (tried:
 // `u:s3c/ret@h` prints "s3c"), so they are dropped.
 void refuse_unusable(const std::string& url) {
-  if (!looks_like_conninfo(url)) {
+  if (!looks_like_conninfo(url) && !lacks_scheme(url)) {
     return;
   }
   char* error = nullptr;
-  const Options parsed(PQconninfoParse(url.c_str(), &error));
+  const Options parsed(lacks_scheme(url) ? nullptr : PQconninfoParse(url.c_str(), &error));
   PQfreemem(error);
-  if (parsed == nullptr) {
+  if (parsed == nullptr || is_misread(url, parsed.get())) {
     throw ConnectFailed("the connection string cannot be read",
                         "Write it as postgresql://user@host:port/database (percent-encode special "
                         "characters) or as keyword=value pairs; a password belongs in .pgpass.",

@@ -47,8 +47,10 @@ struct Answer {
 /// The answers of one flight (messages up to their Sync), and in what state the session is now.
 struct FlightAnswer {
   std::vector<Answer> answers;
-  bool in_failed_transaction = false;  ///< a ROLLBACK must follow
-  bool in_transaction = false;
+  /// A ROLLBACK must follow. With flights behind it, a flight that failed does not know yet; the
+  /// first that was refused because of it (25P02) does.
+  bool in_failed_transaction = false;
+  bool in_transaction = false;  ///< unknown, hence false, with flights behind it
 
   /// The first failed answer, or nullptr.
   const Answer* failure() const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tenantctl::pq {
@@ -140,7 +141,9 @@ void Pipeline::receive(pg_result* result) {
 }
 
 void Pipeline::receive_result(Flight& flight, pg_result* result) {
-  Answer& answer = flight.answer.answers[flight.next];
+  // What the Sync itself refuses, a deferred constraint say, is the last message's failure: that
+  // one was answered, but its work is not kept.
+  Answer& answer = flight.answer.answers[std::min(flight.next, flight.messages.size() - 1)];
   switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
       if (const auto& on_row = flight.messages[flight.next].on_row) {
@@ -173,8 +176,11 @@ void Pipeline::finish_flight() {
   flights_.pop_front();
   flight.answer.answers.resize(flight.messages.size());
   const PGTransactionStatusType status = PQtransactionStatus(connection_.handle());
-  flight.answer.in_failed_transaction = status == PQTRANS_INERROR;
-  flight.answer.in_transaction = status == PQTRANS_INTRANS || status == PQTRANS_ACTIVE;
+  // libpq tells the state only when nothing is in flight behind; a refused flight tells it as well.
+  const Answer* failure = flight.answer.failure();
+  const bool was_refused = failure != nullptr && failure->error->is("25P02");
+  flight.answer.in_failed_transaction = status == PQTRANS_INERROR || was_refused;
+  flight.answer.in_transaction = status == PQTRANS_INTRANS;
   complete_.push_back(std::move(flight.answer));
   if (!flights_.empty()) {
     PQsetSingleRowMode(connection_.handle());

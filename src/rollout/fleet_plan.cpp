@@ -22,14 +22,14 @@ void refuse(FleetPlan::Group& group, Result result, std::string message, std::st
 void make_plan(FleetPlan::Group& group, const Standing& standing, const RevisionFolder& folder,
                const Replan& plan) {
   try {
-    group.work.plan = plan(standing.history, group.work.missing);
+    Plan planned = plan(standing.history, group.work.missing);
+    // A lost mark is written again, or the next look at the fleet would read the rows again.
+    if (standing.state == Standing::State::unmarked && planned.empty()) {
+      planned = plan_remark(folder, standing.history);
+    }
+    group.work.plan = std::move(planned);
   } catch (const HistoryError& error) {
     refuse(group, Result::failed, error.what(), error.hint());
-    return;
-  }
-  // A lost mark is written again, or the next look at the fleet would read the rows again.
-  if (standing.state == Standing::State::unmarked && group.work.plan.empty()) {
-    group.work.plan = plan_remark(folder, standing.history);
   }
 }
 

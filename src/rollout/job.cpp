@@ -194,7 +194,7 @@ void Job::fold_reading(const pq::FlightAnswer& answer, pq::Deadline now) {
 
 void Job::judge_reading(const pq::ServerFields& error, Verdict verdict, pq::Deadline now) {
   if (interrupted_ && error.is("57014")) {
-    finish(Result::interrupted);
+    finish(in_doubt_ ? Result::in_doubt : Result::interrupted);
     return;
   }
   switch (verdict) {
@@ -216,7 +216,7 @@ void Job::judge_reading(const pq::ServerFields& error, Verdict verdict, pq::Dead
     case Verdict::failed:
     case Verdict::foreign:
     case Verdict::exhausted:
-      finish(Result::failed, failure_of(error.message, error.hint));
+      finish(in_doubt_ ? Result::in_doubt : Result::failed, failure_of(error.message, error.hint));
       break;
   }
 }
@@ -261,14 +261,23 @@ void Job::lose(const std::string& why, bool in_flight, pq::Deadline now) {
     read_again(now);
     return;
   }
-  in_doubt_ = true;
+  // A reading changes nothing, so that losing it adds no doubt.
+  in_doubt_ = in_doubt_ || !reading_;
   ++losses_;
   if (losses_ >= patience_.losses) {
-    finish(Result::in_doubt,
+    finish(in_doubt_ ? Result::in_doubt : Result::failed,
            failure_of(why, "Run the command again: it reads where the schema stands."));
     return;
   }
   read_again(now);
+}
+
+void Job::stop(pq::Deadline now) {
+  migrator_->stop();
+  prepare();
+  if (!next_) {
+    judge(now);
+  }
 }
 
 void Job::give_up(Result result, const std::string& why) {

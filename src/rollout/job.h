@@ -66,6 +66,9 @@ class Job {
   void lose(const std::string& why, bool in_flight, pq::Deadline now);
   /// Ends the job where it is: nothing more will be tried.
   void give_up(Result result, const std::string& why);
+  /// Begins no further statement outside a transaction; what is left of the job is bookkeeping.
+  void stop(pq::Deadline now);
+  bool is_recording() const { return !reading_ && migrator_ && migrator_->is_recording(); }
   /// A waiting job whose time has come.
   void wake() { state_ = State::ready; }
   /// A COMMIT's answer was lost and has not been settled by reading yet.

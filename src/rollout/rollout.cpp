@@ -126,7 +126,7 @@ void Rollout::give_up_waiting(Result result, pq::Deadline now) {
 // By pid, over the idle control connection: libpq 15's own cancel connects anew, without deadline.
 void Rollout::cancel_running() {
   for (const auto& worker : workers_) {
-    if (!worker->is_busy()) {
+    if (!worker->is_cancellable()) {
       continue;
     }
     if (options_.via_pooler) {

@@ -66,9 +66,11 @@ void Worker::continue_holder(bool may_begin, pq::Deadline now) {
     return;
   }
   if (!may_begin && holder_->begins_work()) {
-    // The session lock goes with the connection.
-    drop("interrupted", now);
-    return;
+    holder_->stop(now);
+    if (holder_->state() != Job::State::ready) {
+      released_.push_back(std::exchange(holder_, nullptr));
+      return;
+    }
   }
   send_segment(*holder_, now);
 }
@@ -191,7 +193,8 @@ void Worker::recover(const pq::FlightAnswer& answer) {
     rollback.push_back({.sql = "ROLLBACK"});
     send(Purpose::rollback, nullptr, std::move(rollback));
   }
-  if (discard_due_ && !answer.in_failed_transaction) {
+  // Right behind the ROLLBACK, before the next schema's segment.
+  if (discard_due_) {
     discard_due_ = false;
     std::vector<pq::Message> discard;
     discard.push_back({.sql = "DISCARD ALL"});

@@ -57,6 +57,10 @@ class Worker {
   /// work.
   void continue_holder(bool may_begin, pq::Deadline now);
 
+  /// Something is under way that a cancel may end: not our own bookkeeping outside a transaction.
+  bool is_cancellable() const {
+    return !flights_.empty() && !(holder_ != nullptr && holder_->is_recording());
+  }
   int backend_pid() const;
   void cancel() const;
   /// Closes the connection at once; what was in flight is in doubt.

@@ -50,6 +50,9 @@ std::size_t after_set_modifier(const Phrase& phrase) {
 
 StatementKind kind_of_set(const Phrase& phrase) {
   const std::size_t subject = after_set_modifier(phrase);
+  if (phrase.is(subject, "role")) {
+    return StatementKind::set_role;
+  }
   if (phrase.is(subject, "constraints")) {
     return StatementKind::set_constraints;
   }

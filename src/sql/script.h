@@ -34,6 +34,7 @@ enum class StatementKind {
   copy_stream,          ///< COPY ... FROM STDIN, COPY ... TO STDOUT
   set_constraints,      ///< SET CONSTRAINTS
   set_authorization,    ///< SET [SESSION|LOCAL] SESSION AUTHORIZATION (not RESET)
+  set_role,             ///< SET [SESSION|LOCAL] ROLE (not RESET)
   discard,              ///< DISCARD
   create_index_concurrently,
   drop_index_concurrently,

@@ -51,7 +51,7 @@ std::string tables_query(const FleetQuery& query) {
       "AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass "
       "WHERE c.relname = {} AND c.relkind NOT IN ('i', 'I', 't') "
       "AND n.nspname !~* '^pg_' AND n.nspname NOT IN ('information_schema', 'tenantctl')",
-      ownership_condition(query.owners), quote_literal(query.version_table));
+      ownership_condition(query.owners, Lookup::all), quote_literal(query.version_table));
 }
 
 FoundSchema::State state_of(const pq::Row& row) {
@@ -169,22 +169,32 @@ std::vector<std::string> read_table_holders(pq::Pipeline& pipeline,
   return holders;
 }
 
-std::string ownership_condition(const std::vector<std::string>& owners) {
+std::string ownership_condition(const std::vector<std::string>& owners, Lookup lookup) {
   std::string roles = "CURRENT_USER::pg_catalog.text";
   for (const std::string& owner : owners) {
     roles += ", " + quote_literal(owner);
   }
+  // Every foreign key of every tenant has four rows in pg_trigger: to scan them for one table costs
+  // more than its whole revision. For all tables at once one scan is the cheaper way.
+  const std::string_view alone =
+      lookup == Lookup::one
+          ? "NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid "
+            "AND NOT t.tgisinternal) "
+            "AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) "
+            "AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) "
+          : "c.oid NOT IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t "
+            "WHERE NOT t.tgisinternal) "
+            "AND c.oid NOT IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i "
+            "UNION ALL SELECT i.inhparent FROM pg_catalog.pg_inherits i) ";
   return fmt::format(
       "(c.relkind = 'r' AND NOT c.relhasrules AND NOT c.relrowsecurity AND NOT c.relispartition "
-      "AND c.oid NOT IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal) "
-      "AND c.oid NOT IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i "
-      "UNION ALL SELECT i.inhparent FROM pg_catalog.pg_inherits i) "
+      "AND {1}"
       "AND pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text IN ({0}) "
       "AND (pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text IN ({0}) "
       "OR n.nspname = 'public' AND pg_catalog.pg_get_userbyid(n.nspowner) = 'pg_database_owner' "
       "AND (SELECT pg_catalog.pg_get_userbyid(b.datdba)::pg_catalog.text "
       "FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()) IN ({0})))",
-      roles);
+      roles, alone);
 }
 
 }  // namespace tenantctl

@@ -62,11 +62,15 @@ std::vector<std::string> read_table_holders(pq::Pipeline& pipeline,
                                             const std::vector<std::string>& schemas,
                                             pq::Deadline deadline);
 
+/// Whether a condition is asked of one table or of all there are: the same question, but the server
+/// needs it put differently to be quick.
+enum class Lookup { one, all };
+
 /// SQL condition over pg_class `c` and pg_namespace `n`: the version table may be trusted. An
 /// ordinary table without triggers, rules, row security or inheritance, and both it and its schema
 /// are owned by the current role or one of `owners`. A planted table with a trigger would otherwise
 /// run its function as the migrating role (tried). `public` may belong to pg_database_owner when
 /// the database is ours.
-std::string ownership_condition(const std::vector<std::string>& owners);
+std::string ownership_condition(const std::vector<std::string>& owners, Lookup lookup);
 
 }  // namespace tenantctl

@@ -180,11 +180,21 @@ TEST_SUITE("cli/folder") {
     CHECK(fault(project.run({"check"}), 0) == "");
   }
 
-  TEST_CASE("a revision that ends its transaction is refused by name, before any connection") {
+  TEST_CASE("what may not stand in a revision is refused by place, and nothing is touched") {
     Project project;
-    project.write("tenant/0001_ends.sql", "CREATE TABLE a (id int);\nROLLBACK;");
-    project.tool.set_variable("DATABASE_URL", unreachable_url);
-    CHECK(fault(project.run({"upgrade-all"}), 2, {"0001_ends.sql:3"}) == "");
+    project.create_tenants(1);
+    project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);");
+    const auto refused = [&](const std::string& statement) {
+      project.write("tenant/0002_bad.sql", "SELECT 1;\n" + statement + ";");
+      const auto run = project.run({"upgrade-all"});
+      CHECK_FALSE(project.has_table("t001", "a"));
+      return fault(run, 2, {"revision 0002_bad holds a statement that", "0002_bad.sql:3:1\n"});
+    };
+    CHECK(refused("ROLLBACK") == "");
+    CHECK(refused("SAVEPOINT x") == "");
+    CHECK(refused("COPY a FROM STDIN") == "");
+    CHECK(refused("CREATE INDEX CONCURRENTLY i ON a (id)") == "");
+    CHECK(refused("VACUUM") == "");
   }
 
   TEST_CASE("the example of the repository is a valid folder") {

@@ -78,8 +78,7 @@ TEST_SUITE("cli/current") {
           "t001  0002_b  2 applied, 1 pending\n"
           "t002  base    0 applied, 3 pending\n");
     CHECK(fault(project.run({"current", "--schema", "nope"}), 2, {"does not exist"}) == "");
-    CHECK(fault(project.run({"current", "--schema", "public"}), 2, {"has no version table"}) ==
-          "");
+    CHECK(fault(project.run({"current", "--schema", "public"}), 2, {"has no version table"}) == "");
     CHECK(fault(project.run({"current"}), 2, {"current needs a schema"}) == "");
   }
 

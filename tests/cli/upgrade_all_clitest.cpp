@@ -51,13 +51,13 @@ TEST_SUITE("cli/upgrade-all") {
     project.write("tenant/0002_unique.sql", "CREATE UNIQUE INDEX a_id ON a (id);");
     project.write("tenant/0003_b.sql", "\n\nCREATE TABLE b (id int);");
     const auto run = project.run({"upgrade-all"});
-    CHECK(fault(run, 1,
-                {"tenants  3 applied, 3 failed (6 schemas in ",
-                 "2 schemas: upgrade of revision 0002_unique failed: could not create unique index",
-                 "(SQLSTATE 23505)\n", "migrations/tenant/versions/0002_unique.sql:2",
-                 "t002, t005\n",
-                 "t004: upgrade of revision 0003_b failed: relation \"b\" already exists",
-                 "migrations/tenant/versions/0003_b.sql:4"}) == "");
+    CHECK(
+        fault(run, 1,
+              {"tenants  3 applied, 3 failed (6 schemas in ",
+               "2 schemas: upgrade of revision 0002_unique failed: could not create unique index",
+               "(SQLSTATE 23505)\n", "migrations/tenant/versions/0002_unique.sql:2", "t002, t005\n",
+               "t004: upgrade of revision 0003_b failed: relation \"b\" already exists",
+               "migrations/tenant/versions/0003_b.sql:4"}) == "");
     // Most schemas first.
     CHECK(run.err.find("0002_unique") < run.err.find("0003_b"));
     CHECK(project.revision_of("t002") == "0001_a");
@@ -123,8 +123,8 @@ TEST_SUITE("cli/upgrade-all") {
     project.create_tenants(1);
     project.write("tenant/0002_more.sql", "ALTER TABLE a ADD COLUMN more int;");
     project.database.execute("BEGIN; LOCK TABLE t001.a");
-    CHECK(fault(project.run({"upgrade", "--schema", "t001", "--lock-timeout", "20ms", "--tries",
-                             "1"}),
+    CHECK(fault(project.run(
+                    {"upgrade", "--schema", "t001", "--lock-timeout", "20ms", "--tries", "1"}),
                 3, {"t001: busy"}) == "");
     project.database.execute("ROLLBACK");
   }
@@ -183,8 +183,8 @@ TEST_SUITE("cli/selection") {
       CHECK(fault(project.run({command, "--tenants", "nope*"}), 2,
                   {"the selection matches no tenant", "HINT: tenantctl tenant list"}) == "");
       CHECK(fault(project.run({command, "--exclude", "t*"}), 2) == "");
-      CHECK(fault(project.run({command, "--schema", "nope"}), 2,
-                  {"there is no tenant \"nope\""}) == "");
+      CHECK(fault(project.run({command, "--schema", "nope"}), 2, {"there is no tenant \"nope\""}) ==
+            "");
     }
     CHECK(fault(project.run({"upgrade-all", "--tenants-file", "-"}, "\n# nobody\n"), 2,
                 {"the tenants file names no schema"}) == "");
@@ -224,8 +224,8 @@ TEST_SUITE("cli/selection") {
 
   TEST_CASE("a tenants query that fails or is none is an error that names it") {
     Project project;
-    CHECK(fault(project.run({"upgrade-all", "--tenants-query", "SELECT x FROM nowhere"}), 1,
-                {"relation \"nowhere\" does not exist"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--tenants-query", "SELECT x FROM nowhere"}), 2,
+                {"the tenants query failed: relation \"nowhere\" does not exist"}) == "");
     CHECK(project.run({"upgrade-all", "--tenants-query", "DROP SCHEMA public"}).exit_code != 0);
     CHECK(project.has_schema("public"));
   }

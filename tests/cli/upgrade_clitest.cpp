@@ -18,8 +18,7 @@ TEST_SUITE("cli/upgrade") {
       CAPTURE(line.back());
       CHECK(fault(tool.run(line), 0) == "");
     }
-    CHECK(fault(tool.run({"tenant", "list"}), 0, {"tenant1  ", "tenant2  ", "_initial  ok"}) ==
-          "");
+    CHECK(fault(tool.run({"tenant", "list"}), 0, {"tenant1  ", "tenant2  ", "_initial  ok"}) == "");
     CHECK(fault(tool.run({"check"}), 0) == "");
   }
 
@@ -215,8 +214,8 @@ TEST_SUITE("cli/history rules") {
     CHECK_FALSE(project.has_table("t001", "d"));
     CHECK(fault(project.run({"check"}), 4, {"revision 0002_b was edited"}) == "");
 
-    CHECK(fault(project.run({"accept-checksum", "2", "--schema", "t001"}), 0,
-                {"t001: applied"}) == "");
+    CHECK(fault(project.run({"accept-checksum", "2", "--schema", "t001"}), 0, {"t001: applied"}) ==
+          "");
     CHECK(fault(project.run({"upgrade-all"}), 1, {"t002: revision 0002_b was edited"}) == "");
     CHECK(project.has_table("t001", "d"));
     CHECK(fault(project.run({"accept-checksum", "0002_b", "--all"}), 0) == "");
@@ -254,8 +253,7 @@ TEST_SUITE("cli/history rules") {
     project.write("tenant/0002_b.sql", "CREATE TABLE b (id int);", "DROP TABLE b;");
     CHECK(fault(project.run({"upgrade-all"}), 1, {"0002_b", "--allow-out-of-order"}) == "");
     CHECK_FALSE(project.has_table("t001", "b"));
-    CHECK(fault(project.run({"upgrade-all", "--allow-out-of-order"}), 0,
-                {"t001: applied"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--allow-out-of-order"}), 0, {"t001: applied"}) == "");
     CHECK(project.has_table("t001", "b"));
     CHECK(project.database.value("SELECT string_agg(name, ' ' ORDER BY position) FROM "
                                  "t001.tenantctl_version") == "0001_a 0003_c 0002_b");
@@ -271,8 +269,9 @@ TEST_SUITE("cli/history rules") {
     Project project;
     project.write_abc();
     project.create_tenants(1);
-    project.database.execute("UPDATE t001.tenantctl_version SET revision = 7, name = '0007_x' "
-                             "WHERE position = 2; COMMENT ON TABLE t001.tenantctl_version IS NULL");
+    project.database.execute(
+        "UPDATE t001.tenantctl_version SET revision = 7, name = '0007_x' "
+        "WHERE position = 2; COMMENT ON TABLE t001.tenantctl_version IS NULL");
     const auto run = project.run({"upgrade-all"});
     CHECK(fault(run, 1, {"t001: "}) == "");
     CHECK(fault(project.run({"check"}), 4) == "");

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace tenantctl::testing {
 
@@ -12,5 +13,12 @@ namespace tenantctl::testing {
 /// Runs python3 with the package jsonschema. Throws std::runtime_error if that is not there, or if
 /// the schema is no schema.
 std::string schema_errors(const std::string& document, const std::filesystem::path& schema);
+
+/// The same for many documents, each by its own schema, in one run of the interpreter.
+struct Judged {
+  std::string document;
+  std::filesystem::path schema;
+};
+std::string schema_errors(const std::vector<Judged>& documents);
 
 }  // namespace tenantctl::testing

@@ -94,7 +94,8 @@ pq::FlightAnswer agreement(const Segment& segment) {
   return answer;
 }
 
-pq::FlightAnswer refusal(const Segment& segment, std::size_t index, const pq::ServerFields& error) {
+pq::FlightAnswer rejection(const Segment& segment, std::size_t index,
+                           const pq::ServerFields& error) {
   pq::FlightAnswer answer = agreement(segment);
   answer.answers.at(index) = {.kind = pq::Answer::Kind::failed, .tag = {}, .error = error};
   for (std::size_t i = index + 1; i < answer.answers.size(); ++i)
@@ -111,8 +112,8 @@ std::size_t index_of(const Segment& segment, Part part) {
   throw std::runtime_error("no message for this part");
 }
 
-pq::FlightAnswer refusal(const Segment& segment, Part part, const pq::ServerFields& error) {
-  return refusal(segment, index_of(segment, part), error);
+pq::FlightAnswer rejection(const Segment& segment, Part part, const pq::ServerFields& error) {
+  return rejection(segment, index_of(segment, part), error);
 }
 
 pq::ServerFields server_error(std::string_view sqlstate, std::string message) {

@@ -41,9 +41,10 @@ void send_rows(const pq::Message& message, const History& history);
 pq::FlightAnswer agreement(const Segment& segment);
 
 /// The server refuses the message at `index` and skips those behind it.
-pq::FlightAnswer refusal(const Segment& segment, std::size_t index, const pq::ServerFields& error);
+pq::FlightAnswer rejection(const Segment& segment, std::size_t index,
+                           const pq::ServerFields& error);
 /// The same for the first message that is for `part`. Throws std::runtime_error if there is none.
-pq::FlightAnswer refusal(const Segment& segment, Part part, const pq::ServerFields& error);
+pq::FlightAnswer rejection(const Segment& segment, Part part, const pq::ServerFields& error);
 
 /// Index of the segment's first message for `part`. Throws std::runtime_error if there is none.
 std::size_t index_of(const Segment& segment, Part part);

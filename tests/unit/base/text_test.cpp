@@ -112,5 +112,15 @@ TEST_SUITE("base/text") {
     CHECK(character_count("a\xC3\xA9\xF0\x9F\x90\x98") == 3);
   }
 
+  TEST_CASE("a beginning has whole characters") {
+    const std::string text = "a\xC3\xA9\xF0\x9F\x90\x98";
+    CHECK(first_characters(text, 0).empty());
+    CHECK(first_characters(text, 1) == "a");
+    CHECK(first_characters(text, 2) == "a\xC3\xA9");
+    CHECK(first_characters(text, 3) == text);
+    CHECK(first_characters(text, 99) == text);
+    CHECK(first_characters("", 1).empty());
+  }
+
   TEST_CASE("only ASCII letters are lowered") { CHECK(lowered("AbZ\xC3\x89[") == "abz\xC3\x89["); }
 }

@@ -18,6 +18,16 @@ const std::string digest(64, 'a');
 
 std::string valid() { return "tenantctl 1 scope=tenant head=12 count=3 digest=" + digest; }
 
+Mark mark_of(Scope scope, RevisionNumber head, std::size_t count, RevisionNumber running = 0) {
+  Mark mark;
+  mark.scope = scope;
+  mark.head = head;
+  mark.count = count;
+  mark.digest = count == 0 ? "" : digest;
+  mark.running = running;
+  return mark;
+}
+
 Mark random_mark(std::mt19937& random) {
   const auto upto = [&random](std::int64_t most) {
     return std::uniform_int_distribution<std::int64_t>(0, most)(random);
@@ -38,11 +48,10 @@ Mark random_mark(std::mt19937& random) {
 
 TEST_SUITE("migrate/mark") {
   TEST_CASE("a mark is one readable line") {
-    const Mark mark{.scope = Scope::tenant, .head = 12, .count = 3, .digest = digest};
-    CHECK(mark.text() == valid());
-    const Mark base{.scope = Scope::shared, .running = 1, .dropping = true};
-    CHECK(base.text() ==
-          "tenantctl 1 scope=shared head=0 count=0 digest=base running=1 dropping");
+    CHECK(mark_of(Scope::tenant, 12, 3).text() == valid());
+    Mark base = mark_of(Scope::shared, 0, 0, 1);
+    base.dropping = true;
+    CHECK(base.text() == "tenantctl 1 scope=shared head=0 count=0 digest=base running=1 dropping");
   }
 
   TEST_CASE("what is written is read again") {
@@ -57,11 +66,24 @@ TEST_SUITE("migrate/mark") {
   TEST_CASE("any other comment is no mark") {
     REQUIRE(Mark::parse(valid()));
     const std::vector<std::string> others{
-        "", "tenantctl", "tenantctl 1", "tenantctl 1 ", "tenantctl 11" + valid().substr(11),
-        "tenantctl 2" + valid().substr(11), "Version table of acme", " " + valid(), valid() + " ",
-        valid() + "\n", valid() + "  dropping", valid() + " colour=blue", valid() + " dropped",
-        valid() + " running=", valid() + " running=x", valid() + " running=-1",
-        valid() + " running=1x", "tenantctl 1 scope=tenant head=12 count=3",
+        "",
+        "tenantctl",
+        "tenantctl 1",
+        "tenantctl 1 ",
+        "tenantctl 11" + valid().substr(11),
+        "tenantctl 2" + valid().substr(11),
+        "Version table of acme",
+        " " + valid(),
+        valid() + " ",
+        valid() + "\n",
+        valid() + "  dropping",
+        valid() + " colour=blue",
+        valid() + " dropped",
+        valid() + " running=",
+        valid() + " running=x",
+        valid() + " running=-1",
+        valid() + " running=1x",
+        "tenantctl 1 scope=tenant head=12 count=3",
         "tenantctl 1 scope=other head=12 count=3 digest=" + digest,
         "tenantctl 1 scope head=12 count=3 digest=" + digest,
         "tenantctl 1 scope=tenant head=-1 count=3 digest=" + digest,
@@ -91,7 +113,7 @@ TEST_SUITE("migrate/mark") {
   }
 
   TEST_CASE("a changed byte gives no mark or another one, never a crash") {
-    const std::string text = Mark{.head = 12, .count = 3, .digest = digest, .running = 4}.text();
+    const std::string text = mark_of(Scope::tenant, 12, 3, 4).text();
     for (std::size_t i = 0; i < text.size(); ++i) {
       for (const char c : {'\0', ' ', '=', '-', 'z', '9', '\xFF'}) {
         std::string changed = text;
@@ -110,7 +132,7 @@ TEST_SUITE("migrate/mark") {
     CHECK(mark.count == 3);
     CHECK(mark.digest == history.back().digest);
     CHECK(mark.running == 0);
-    CHECK(Mark::of(Scope::shared, {}) == Mark{.scope = Scope::shared});
+    CHECK(Mark::of(Scope::shared, {}) == mark_of(Scope::shared, 0, 0));
   }
 
   TEST_CASE("a revision that stopped half-way does not count as applied") {

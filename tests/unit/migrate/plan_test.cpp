@@ -109,8 +109,9 @@ TEST_SUITE("migrate/plan") {
   TEST_CASE("an edited revision is refused by name") {
     const RevisionFolder edited = with(2, "-- migrate:up\nSELECT 'edited';\n");
     const History history = applied(folder(), {1, 2});
-    CHECK(complaint([&] { plan_upgrade(edited, history, Target::head()); })
-              .starts_with("revision 0002_r2 was edited after being applied / Restore"));
+    CHECK(complaint([&] {
+            plan_upgrade(edited, history, Target::head());
+          }).starts_with("revision 0002_r2 was edited after being applied / Restore"));
     CHECK_THROWS_AS(plan_downgrade(edited, history, Target::parse("base")), HistoryError);
     CHECK_NOTHROW(plan_upgrade(edited, applied(folder(), {1}), Target::head()));
   }
@@ -123,30 +124,33 @@ TEST_SUITE("migrate/plan") {
 
   TEST_CASE("a vanished revision is refused by name, many with a count") {
     const History history = applied(folder(), {1, 2});
-    CHECK(complaint([&] { plan_upgrade(folder_of({1, 3}), history, Target::head()); })
-              .starts_with("revision 0002_r2 was applied but not in the folder"));
-    const RevisionFolder large = folder_of({1, 2, 3, 4, 5, 6, 7});
     CHECK(complaint([&] {
-            plan_upgrade(RevisionFolder(), history_of(large, 7), Target::head());
-          }).starts_with("revisions 0001_r1, 0002_r2, 0003_r3, 0004_r4, 0005_r5 and 2 more were "
-                         "applied but not in the folder"));
+            plan_upgrade(folder_of({1, 3}), history, Target::head());
+          }).starts_with("revision 0002_r2 was applied but not in the folder"));
+    const RevisionFolder large = folder_of({1, 2, 3, 4, 5, 6, 7});
+    CHECK(complaint([&] { plan_upgrade(RevisionFolder(), history_of(large, 7), Target::head()); })
+              .starts_with("revisions 0001_r1, 0002_r2, 0003_r3, 0004_r4, 0005_r5 and 2 more were "
+                           "applied but not in the folder"));
   }
 
   TEST_CASE("rows changed by hand are refused before anything else") {
     History history = applied(folder(), {1, 2});
     history.back().digest = "x";
     CHECK_THROWS_AS(plan_upgrade(folder_of({1}), history, Target::head()), HistoryError);
-    CHECK(complaint([&] { plan_accept(folder(), history, *folder().find(1)); })
-              .starts_with("the version table does not add up"));
+    CHECK(complaint([&] {
+            plan_accept(folder(), history, *folder().find(1));
+          }).starts_with("the version table does not add up"));
     CHECK_THROWS_AS(plan_remark(folder(), history), HistoryError);
     CHECK_THROWS_AS(plan_resolve(folder(), history, *folder().find(2), true), HistoryError);
   }
 
   TEST_CASE("a late revision is refused unless it is allowed") {
-    CHECK(complaint([] { up({1, 3}, "head"); })
-              .starts_with("revision 0002_r2 came late: newer ones are applied already"));
-    CHECK(complaint([] { up({4}, "head"); })
-              .starts_with("revisions 0001_r1, 0002_r2, 0003_r3 came late"));
+    CHECK(complaint([] {
+            up({1, 3}, "head");
+          }).starts_with("revision 0002_r2 came late: newer ones are applied already"));
+    CHECK(complaint([] {
+            up({4}, "head");
+          }).starts_with("revisions 0001_r1, 0002_r2, 0003_r3 came late"));
     CHECK(up({1, 3}, "head", {.allow_out_of_order = true}) == "up 2, up 4");
     CHECK(up({1, 4}, "0002", {.allow_out_of_order = true}) == "up 2");
   }
@@ -163,8 +167,7 @@ TEST_SUITE("migrate/plan") {
     CHECK(table.steps[0].creates_table);
     CHECK_FALSE(table.steps[0].creates_schema);
     CHECK_FALSE(table.steps[1].creates_table);
-    const Plan schema =
-        plan_upgrade(folder(), {}, Target::head(), {.missing = Missing::schema});
+    const Plan schema = plan_upgrade(folder(), {}, Target::head(), {.missing = Missing::schema});
     CHECK(schema.steps[0].creates_table);
     CHECK(schema.steps[0].creates_schema);
   }
@@ -233,8 +236,9 @@ TEST_SUITE("migrate/plan") {
   TEST_CASE("a revision without a down section cannot be taken back") {
     const RevisionFolder irreversible = with(2, "-- migrate:up\nSELECT 1;\n");
     const History history = history_of(irreversible, 3);
-    CHECK(complaint([&] { plan_downgrade(irreversible, history, Target::parse("base")); })
-              .starts_with("revision 0002_r2 has no down section: it cannot be taken back"));
+    CHECK(complaint([&] {
+            plan_downgrade(irreversible, history, Target::parse("base"));
+          }).starts_with("revision 0002_r2 has no down section: it cannot be taken back"));
     CHECK_NOTHROW(plan_downgrade(irreversible, history, Target::parse("0002")));
   }
 
@@ -272,8 +276,7 @@ TEST_SUITE("migrate/plan") {
   TEST_CASE("a stamp on the spot does nothing, unless something must be made") {
     CHECK(plan_stamp(folder(), history_of(folder(), 4), Target::head()).empty());
     CHECK(plan_stamp(folder(), {}, Target::parse("base")).empty());
-    const Plan made =
-        plan_stamp(folder(), {}, Target::parse("base"), Missing::table);
+    const Plan made = plan_stamp(folder(), {}, Target::parse("base"), Missing::table);
     REQUIRE(steps_of(made) == "record");
     CHECK(made.steps[0].creates_table);
     CHECK(made.steps[0].changes.empty());

@@ -87,8 +87,7 @@ TEST_SUITE("migrate/plan/resume") {
 
   TEST_CASE("a downgrade finishes first what it was taking back") {
     const RevisionFolder folder = folder_with(two_indexes);
-    const Plan plan =
-        plan_downgrade(folder, stopped(folder, {1, 2}, true), Target::parse("base"));
+    const Plan plan = plan_downgrade(folder, stopped(folder, {1, 2}, true), Target::parse("base"));
     REQUIRE(plan.steps.size() == 2);
     CHECK(plan.steps[0].resumes);
     CHECK(plan.steps[0].kind == Step::Kind::downgrade);
@@ -99,8 +98,7 @@ TEST_SUITE("migrate/plan/resume") {
 
   TEST_CASE("rows behind one that was being taken back move up") {
     const RevisionFolder folder = folder_with(two_indexes);
-    const Plan plan =
-        plan_downgrade(folder, stopped(folder, {2, 1}, true), Target::parse("0001"));
+    const Plan plan = plan_downgrade(folder, stopped(folder, {2, 1}, true), Target::parse("0001"));
     REQUIRE(plan.steps.size() == 1);
     REQUIRE(plan.steps[0].changes.size() == 1);
     CHECK(plan.steps[0].changes[0].position == 2);
@@ -139,8 +137,8 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("a statement that may have run unnoticed is a person's to decide") {
-    const RevisionFolder folder = folder_with(
-        "-- migrate:up transaction:false\nVACUUM t;\nINSERT INTO t VALUES (1);\n");
+    const RevisionFolder folder =
+        folder_with("-- migrate:up transaction:false\nVACUUM t;\nINSERT INTO t VALUES (1);\n");
     History history = stopped(folder, {1, 2}, false);
     CHECK(complaint([&] { plan_upgrade(folder, history, Target::head()); }) ==
           "revision 0002_r2 was interrupted at its statement 2: whether that ran is not known");

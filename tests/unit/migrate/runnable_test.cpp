@@ -68,8 +68,12 @@ TEST_SUITE("migrate/runnable") {
 
   TEST_CASE("another role is for a transaction only, where the close takes it back") {
     CHECK(complaint("SET SESSION AUTHORIZATION bob").empty());
-    CHECK(complaint("SET SESSION AUTHORIZATION bob", " transaction:false") ==
-          "changes the session's role outside a transaction");
+    CHECK(complaint("SET ROLE bob").empty());
+    for (const std::string sql : {"SET SESSION AUTHORIZATION bob", "SET ROLE bob"}) {
+      CAPTURE(sql);
+      CHECK(complaint(sql, " transaction:false") ==
+            "changes the session's role outside a transaction");
+    }
   }
 
   TEST_CASE("what cannot be in a transaction needs transaction:false") {

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "rollout/fleet_plan.h"
+#include "rollout/rollout.h"
+#include "support/session.h"
+
+namespace tenantctl::testing {
+
+class SilentObserver final : public Observer {
+ public:
+  void started(const Progress& /*progress*/) override {}
+  void finished(const SchemaReport& /*schema*/, const Progress& /*progress*/) override {}
+  void tick(const Progress& /*progress*/) override {}
+  void ended() override {}
+};
+
+/// Runs rollouts over schemas of one database, made where they are missing, the way a command does:
+/// reads the fleet, plans by group, runs.
+struct RolloutBench {
+  explicit RolloutBench(const TestDatabase& database, RevisionFolder revisions,
+                        const std::string& role = {});
+
+  Report run(const std::vector<std::string>& schemas);
+
+  RevisionFolder folder;
+  RolloutOptions options;
+  std::atomic<int> signals{0};
+
+ private:
+  Session control_;
+};
+
+/// `prefix01`, `prefix02`, ...
+std::vector<std::string> schema_names(std::size_t count, const std::string& prefix = "t");
+
+/// An INSERT into public.journal: one row for every time that the revision was kept.
+std::string journal(int revision);
+void create_journal(TestDatabase& database);
+/// Rows of the journal, and rows that are there more than once.
+std::string journal_counts(TestDatabase& database);
+
+/// The lines that the server has written since this was made.
+class ServerLog {
+ public:
+  ServerLog();
+  /// Those that hold `word`.
+  std::vector<std::string> lines(const std::string& word) const;
+
+ private:
+  std::string path_;
+  std::size_t begin_ = 0;
+};
+
+/// Asks `sql` until it says `t`; false after ten seconds.
+bool becomes_true(TestDatabase& database, const std::string& sql);
+
+}  // namespace tenantctl::testing

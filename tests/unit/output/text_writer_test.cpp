@@ -1,0 +1,192 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "output/result_writer.h"
+#include "support/values.h"
+
+using namespace tenantctl;
+using namespace tenantctl::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+const RevisionFolder& folder() {
+  static const RevisionFolder folder = folder_of({1, 2, 12});
+  return folder;
+}
+
+SchemaReport schema(std::string name, Result result, RevisionNumber at = 0,
+                    std::uint32_t steps = 0) {
+  SchemaReport report;
+  report.schema = std::move(name);
+  report.result = result;
+  report.revision = at;
+  report.steps = steps;
+  return report;
+}
+
+SchemaReport failed(std::string name, Failure failure, Result result = Result::failed) {
+  SchemaReport report = schema(std::move(name), result, 2);
+  report.failure = std::make_unique<Failure>(std::move(failure));
+  return report;
+}
+
+Failure failure(const std::string& hint = {}) {
+  return {.message = "upgrade of revision 0012_r12 failed: no table",
+          .hint = hint,
+          .sqlstate = "42P01",
+          .revision = "0012_r12",
+          .place = Place{.file = "a.sql", .line = 4, .column = 8, .text = "UPDATE invoices"}};
+}
+
+struct Written {
+  std::string out;
+  std::string err;
+};
+
+Written run(const Report* tenants, const Report* shared = nullptr) {
+  RunResult result;
+  result.command = "upgrade-all";
+  result.shared = shared;
+  result.tenants = tenants;
+  result.shared_folder = &folder();
+  result.tenant_folder = &folder();
+  std::ostringstream out;
+  std::ostringstream err;
+  write_run(out, err, Format::text, result);
+  return {out.str(), err.str()};
+}
+
+Place place(int line, int column, std::string text) {
+  return {.file = "a.sql", .line = line, .column = column, .text = std::move(text)};
+}
+
+}  // namespace
+
+TEST_SUITE("output/text_writer") {
+  TEST_CASE("a duration is as exact as a person wants it") {
+    CHECK(duration_text(0ms) == "0 ms");
+    CHECK(duration_text(850ms) == "850 ms");
+    CHECK(duration_text(1'234ms) == "1.2 s");
+    CHECK(duration_text(185s) == "3 min 5 s");
+  }
+
+  TEST_CASE("a revision is named as its folder names it") {
+    CHECK(revision_text(folder(), 0) == "base");
+    CHECK(revision_text(folder(), 12) == "0012_r12");
+    CHECK(revision_text(folder(), 7) == "0007");
+  }
+
+  TEST_CASE("a place is its line with a caret under the column") {
+    CHECK(place_text(place(4, 8, "UPDATE invoices"), "  ") ==
+          "  a.sql:4:8\n    UPDATE invoices\n           ^\n");
+    CHECK(place_text(place(4, 1, "x"), "") == "a.sql:4:1\n  x\n  ^\n");
+  }
+
+  TEST_CASE("the caret stands under the right character behind tabs and accents") {
+    CHECK(place_text(place(1, 4, "\t\xC3\xA9\tx"), "") == "a.sql:1:4\n  \t\xC3\xA9\tx\n  \t \t^\n");
+  }
+
+  TEST_CASE("a column past the end is the end") {
+    CHECK(place_text(place(1, 99, "ab"), "") == "a.sql:1:99\n  ab\n    ^\n");
+  }
+
+  TEST_CASE("what is not known of a place is left out") {
+    CHECK(place_text(place(0, 0, ""), "  ") == "  a.sql\n");
+    CHECK(place_text(place(3, 0, "ab"), "") == "a.sql:3\n  ab\n");
+    CHECK(place_text(place(3, 2, ""), "") == "a.sql:3:2\n");
+  }
+
+  TEST_CASE("a line cannot move the terminal's cursor, and the caret follows what is shown") {
+    CHECK(place_text(place(1, 3,
+                           "a\x1B"
+                           "b\r"),
+                     "") == "a.sql:1:3\n  a\\x1bb\\x0d\n       ^\n");
+  }
+
+  TEST_CASE("no tenants, one tenant and many have a line each") {
+    Report none;
+    CHECK(run(&none).out == "tenants  none: nothing to do\n");
+    Report one;
+    one.schemas.push_back(schema("acme", Result::applied, 12, 2));
+    CHECK(run(&one).out == "tenant   acme: applied, at 0012_r12 (2 revisions)\n");
+    Report many;
+    many.duration = 1'500ms;
+    for (int i = 0; i < 300; ++i)
+      many.schemas.push_back(schema(fmt::format("t{}", i), Result::applied, 12, 1));
+    many.schemas.push_back(schema("x", Result::unchanged, 12));
+    CHECK(run(&many).out ==
+          "tenants  300 applied, 1 unchanged (301 schemas in 1.5 s, 201 schemas/s)\n");
+    CHECK(run(&many).err.empty());
+  }
+
+  TEST_CASE("the shared scope has a line of its own") {
+    Report shared;
+    shared.schemas.push_back(schema("shared", Result::unchanged, 2));
+    Report none;
+    CHECK(run(&none, &shared).out ==
+          "shared   shared: unchanged, at 0002_r2\ntenants  none: nothing to do\n");
+    CHECK(run(nullptr, nullptr).out.empty());
+  }
+
+  TEST_CASE("a cause of one schema names it, with place and hint") {
+    Report report;
+    report.schemas.push_back(failed("acme", failure()));
+    CHECK(run(&report).err ==
+          "tenantctl: acme: upgrade of revision 0012_r12 failed: no table (SQLSTATE 42P01)\n"
+          "  a.sql:4:8\n"
+          "    UPDATE invoices\n"
+          "           ^\n"
+          "HINT: The schema is still at 0002_r2; mend the file and run the command again.\n");
+  }
+
+  TEST_CASE("a cause of 300 schemas shows one example and 200 names") {
+    Report report;
+    for (int i = 0; i < 300; ++i)
+      report.schemas.push_back(failed(fmt::format("t{:03}", i), failure("Do this.")));
+    const std::string err = run(&report).err;
+    CHECK(err.starts_with("tenantctl: 300 schemas: upgrade of revision 0012_r12 failed"));
+    CHECK(err.find("t000, t001,") != std::string::npos);
+    CHECK(err.find("t199 and 100 more\n") != std::string::npos);
+    CHECK(err.find("t200") == std::string::npos);
+    CHECK(err.ends_with("HINT: Do this.\n"));
+    std::istringstream lines(err);
+    for (std::string line; std::getline(lines, line);)
+      CHECK(line.size() <= 120);
+  }
+
+  TEST_CASE("a cause without a failure is its result") {
+    Report report;
+    report.schemas.push_back(schema("a", Result::not_started));
+    report.schemas.push_back(schema("b", Result::not_started));
+    report.schemas.push_back(failed("c", failure("H."), Result::busy));
+    report.stopped_by = "disk full\x1B";
+    const std::string err = run(&report).err;
+    CHECK(err.starts_with("tenantctl: 2 schemas: not-started\n  a, b\n"));
+    CHECK(err.find("tenantctl: c: busy: upgrade of") != std::string::npos);
+    CHECK(err.ends_with("tenantctl: no further schema was started: disk full\\x1b\n"));
+  }
+
+  TEST_CASE("a server's text cannot move the terminal's cursor") {
+    Report report;
+    Failure odd = failure();
+    odd.message = "a\x1B[2J";
+    odd.place.reset();
+    report.schemas.push_back(failed("x\x1B", odd));
+    CHECK(run(&report).err.starts_with("tenantctl: x\\x1b: a\\x1b[2J (SQLSTATE 42P01)\n"));
+  }
+
+  TEST_CASE("an error has its place and hint, and no document in text") {
+    std::ostringstream out;
+    std::ostringstream err;
+    write_error(out, err, Format::text, "usage", UsageError("bad", "Mend it.", place(1, 1, "x")));
+    CHECK(out.str().empty());
+    CHECK(err.str() == "tenantctl: bad\n  a.sql:1:1\n    x\n    ^\nHINT: Mend it.\n");
+  }
+}
