@@ -66,8 +66,9 @@ TEST_SUITE("sql/classify") {
     check_kinds(StatementKind::set_authorization,
                 {"SET SESSION AUTHORIZATION a", "SET LOCAL SESSION AUTHORIZATION a",
                  "SET SESSION SESSION AUTHORIZATION a", "SET session_authorization = a"});
+    check_kinds(StatementKind::set_role, {"SET ROLE a", "SET LOCAL ROLE a", "SET SESSION ROLE a"});
     check_kinds(StatementKind::ordinary, {"SET a = 1", "SET SESSION a = 1", "SET LOCAL a = 1",
-                                          "SET ROLE a", "RESET SESSION AUTHORIZATION"});
+                                          "RESET SESSION AUTHORIZATION"});
   }
 
   TEST_CASE("concurrent index work is known") {
