@@ -73,9 +73,10 @@ void refuse_unfinished(const History& history, std::string_view act) {
     if (row.state == RowState::applied) {
       continue;
     }
-    throw HistoryError(fmt::format("revision {} stopped half-way outside a transaction", row.name),
-                       fmt::format("Run {} again until it is finished before another {}.",
-                                   row.reverting ? "downgrade" : "upgrade", act));
+    throw HistoryError(
+        fmt::format("revision {} stopped half-way outside a transaction", row.name),
+        fmt::format("Run {} again until it is finished, or say resolve, before another {}.",
+                    row.reverting ? "downgrade" : "upgrade", act));
   }
 }
 

@@ -57,7 +57,7 @@ struct Plan {
 enum class Missing { nothing, table, schema };
 
 /// Brings a schema forward. Throws HistoryError if applied revisions were edited, vanished or
-/// overtaken (late revisions, unless allowed); UsageError for a target that leads backwards, or if
+/// overtaken (late revisions, unless allowed); UsageError for base and -N, or if
 /// a revision to run holds what can never run (a COMMIT, say), with its place.
 struct UpgradeOptions {
   bool allow_out_of_order = false;
