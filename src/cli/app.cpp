@@ -199,7 +199,12 @@ int report(const Context& context, ExitCode code, std::string_view kind, const E
 // From the most to the least special: one line each, so that the exit-code table can be read here.
 int run_command(Context& context) {
   try {
-    return exit_with(context.run());
+    const ExitCode code = context.run();
+    // A result that nobody could read is no success.
+    if (!context.out->flush()) {
+      throw Error("cannot write to standard output", "The command itself has ended.");
+    }
+    return exit_with(code);
   } catch (const InterruptedError& error) {
     return report(context, ExitCode::interrupted, "interrupted", error);
   } catch (const UnavailableError& error) {

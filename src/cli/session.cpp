@@ -114,6 +114,12 @@ void watch_signals() {
 }
 
 Folders read_folders(const Context& context) {
+  // A mistyped path would look like an empty history, and make empty tenants.
+  if (!std::filesystem::is_directory(context.path(context.settings.migrations))) {
+    throw UsageError(fmt::format("there is no folder {}",
+                                 escaped(context.path(context.settings.migrations).string())),
+                     "tenantctl init makes it; --migrations names another one.");
+  }
   const RevisionFolder::Limits limits{.file_size = context.settings.max_file_size};
   const auto read = [&](Scope scope) {
     const auto path = context.path(context.settings.migrations) / to_text(scope) / "versions";

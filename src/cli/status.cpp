@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -41,6 +43,10 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
   if (!known)
     group.revision = "-";
   if (known) {
+    if (standing.mark.running != 0) {
+      group.note = fmt::format("half-way in revision {}, outside a transaction",
+                               revision_text(folder, standing.mark.running));
+    }
     try {
       group.behind = plan_upgrade(folder, standing.history, Target::head()).steps.size();
     } catch (const Error& error) {
@@ -50,6 +56,20 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
   for (const std::uint32_t i : standing.members)
     group.schemas.push_back(fleet.schemas[i].schema);
   return group;
+}
+
+// Histories may differ in their order and still be the same to a reader.
+void merge(std::vector<StatusResult::Group>& groups, StatusResult::Group&& group) {
+  const auto same = std::find_if(groups.begin(), groups.end(), [&group](const auto& other) {
+    return other.state == group.state && other.revision == group.revision &&
+           other.behind == group.behind && other.note == group.note;
+  });
+  if (same == groups.end()) {
+    groups.push_back(std::move(group));
+    return;
+  }
+  same->schemas.insert(same->schemas.end(), group.schemas.begin(), group.schemas.end());
+  std::sort(same->schemas.begin(), same->schemas.end());
 }
 
 StatusResult status_of(Session& session, const Fleet& fleet,
@@ -63,7 +83,7 @@ StatusResult status_of(Session& session, const Fleet& fleet,
     StatusResult::Group group = group_of(standing, fleet, folder);
     if (only_behind && group.behind == 0 && group.note.empty())
       continue;
-    result.groups.push_back(std::move(group));
+    merge(result.groups, std::move(group));
   }
   std::stable_sort(result.groups.begin(), result.groups.end(), [](const auto& a, const auto& b) {
     return std::pair(!a.note.empty(), a.behind) < std::pair(!b.note.empty(), b.behind);

@@ -160,8 +160,14 @@ ExitCode run_adopt(const Context& context, const TenantOptions& options) {
   if (options.like.empty() == options.names.empty()) {
     throw UsageError("adopt needs --like or --schema", "Give one of them: --like 'tenant_%'.");
   }
-  for (const std::string& name : options.names)
+  for (const std::string& name : options.names) {
     SchemaName::existing(name);
+    if (name == "public") {
+      throw UsageError("public is no tenant",
+                       "Unqualified names of every session end there: give the tenant a schema of "
+                       "its own.");
+    }
+  }
   const Folders folders = read_folders(context);
   const Target target = Target::parse(options.at);
   Migration migration;

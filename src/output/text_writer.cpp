@@ -63,6 +63,23 @@ void write_tenants(std::ostream& out, const RunResult& result) {
                      speed_text(report));
 }
 
+void write_hint(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
+  const SchemaReport& example = *cause.example;
+  if (example.failure == nullptr) {
+    return;
+  }
+  if (!example.failure->hint.empty()) {
+    err << "HINT: " << escaped(example.failure->hint) << '\n';
+  } else if (example.result == Result::busy) {
+    err << "HINT: Something held a lock that it needs: run the command again, or give more time "
+           "with --lock-timeout.\n";
+  } else if (!example.failure->revision.empty()) {
+    err << fmt::format("HINT: {} is still at {}; mend the file and run the command again.\n",
+                       cause.schemas.size() == 1 ? "The schema" : escaped(example.schema),
+                       revision_text(folder, example.revision));
+  }
+}
+
 void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
   const SchemaReport& example = *cause.example;
   const std::string who =
@@ -83,13 +100,7 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
   if (cause.schemas.size() > 1) {
     err << wrapped_names(cause.schemas, "  ", 100, most_names);
   }
-  if (example.failure != nullptr && !example.failure->hint.empty()) {
-    err << "HINT: " << escaped(example.failure->hint) << '\n';
-  } else if (example.failure != nullptr && !example.failure->revision.empty()) {
-    err << fmt::format("HINT: {} at {}; mend the file and run the command again.\n",
-                       cause.schemas.size() == 1 ? "The schema is still" : "The example is still",
-                       revision_text(folder, example.revision));
-  }
+  write_hint(err, cause, folder);
 }
 
 void write_causes(std::ostream& err, const Report& report, const RevisionFolder& folder) {
