@@ -125,6 +125,7 @@ Report not_started(const FleetPlan& plan, const std::string& why) {
       one.schema = schema;
       one.result = Result::not_started;
       one.revision = group.work.plan.from.head;
+      one.from = one.revision;
       one.failure = std::make_unique<Failure>();
       one.failure->message = why;
       report.schemas.push_back(std::move(one));

@@ -29,7 +29,7 @@ class NoProgress : public Observer {
   void started(const Progress& /*progress*/) override {}
   void finished(const SchemaReport& /*schema*/, const Progress& /*progress*/) override {}
   void tick(const Progress& /*progress*/) override {}
-  void ended() override {}
+  void ended(const Report& /*report*/) override {}
 };
 
 /// One line, written over at most ten times a second and taken away at the end.
@@ -44,7 +44,7 @@ class TerminalProgress : public Observer {
     }
   }
   void tick(const Progress& progress) override { draw(progress); }
-  void ended() override { err_ << "\r\x1b[K" << std::flush; }
+  void ended(const Report& /*report*/) override { err_ << "\r\x1b[K" << std::flush; }
 
  private:
   void draw(const Progress& progress) {
@@ -57,8 +57,8 @@ class TerminalProgress : public Observer {
       line += fmt::format(", {:.0f}/s, {:.0f} s to go", rate,
                           static_cast<double>(progress.total - progress.finished) / rate);
     }
-    if (!progress.longest.empty()) {
-      line += ", at " + escaped(progress.longest);
+    if (!progress.activities.empty()) {
+      line += ", at " + escaped(progress.activities.front().schema);
     }
     // A longer line would wrap and leave its beginning behind.
     constexpr std::size_t width = 79;
@@ -80,7 +80,7 @@ class LogProgress : public Observer {
     write_when_due(progress);
   }
   void tick(const Progress& progress) override { write_when_due(progress); }
-  void ended() override {}
+  void ended(const Report& /*report*/) override {}
 
  private:
   void write_when_due(const Progress& progress) {
@@ -92,7 +92,9 @@ class LogProgress : public Observer {
     err_ << fmt::format("tenantctl: {} of {} schemas after {:.0f} s{}{}\n", progress.finished,
                         progress.total, std::chrono::duration<double>(now - begin_).count(),
                         rest_text(progress),
-                        progress.longest.empty() ? "" : ", longest at " + escaped(progress.longest))
+                        progress.activities.empty()
+                            ? ""
+                            : ", longest at " + escaped(progress.activities.front().schema))
          << std::flush;
   }
 

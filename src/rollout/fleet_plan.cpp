@@ -136,6 +136,7 @@ Report run_fleet(const FleetPlan& plan, Rollout& rollout) {
       refused.schema = schema;
       refused.result = group.result;
       refused.revision = group.work.plan.from.head;
+      refused.from = refused.revision;
       refused.failure = std::make_unique<Failure>(*group.problem);
       report.schemas.push_back(std::move(refused));
     }

@@ -31,6 +31,7 @@ Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Set
       replan_(*setup.replan),
       patience_(setup.patience),
       table_(name_, setup.migrate->table),
+      from_(plan.from.head),
       mark_(plan.from) {
   start(plan);
 }
@@ -297,6 +298,7 @@ SchemaReport Job::report(pq::Deadline now) const {
   SchemaReport report;
   report.schema = schema();
   report.result = result_;
+  report.from = from_;
   report.revision = mark_.head;
   report.steps = steps_;
   report.tries = tries_ + losses_;

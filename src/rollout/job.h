@@ -120,6 +120,7 @@ class Job {
   std::uint32_t losses_ = 0;
   std::uint32_t steps_ = 0;
   std::string exhausted_;
+  RevisionNumber from_ = 0;
   Mark mark_;
   Result result_ = Result::not_started;
   std::optional<Failure> failure_;

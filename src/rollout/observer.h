@@ -1,11 +1,25 @@
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstddef>
-#include <string_view>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "rollout/report.h"
 
 namespace tenantctl {
+
+/// What a worker is at, as far as the server was asked: it is for schemas that take their time.
+struct Activity {
+  std::string schema;
+  std::chrono::milliseconds duration{0};  ///< since the schema's first statement was sent
+  std::string statement;                  ///< what runs, shortened; empty: not asked yet
+  std::string wait;                       ///< `Lock relation`, empty: it does not wait
+  std::optional<Blocker> blocker;
+};
 
 /// How far a run is.
 struct Progress {
@@ -13,8 +27,12 @@ struct Progress {
   std::size_t finished = 0;
   std::size_t problems = 0;
   std::size_t running = 0;
-  std::size_t waiting = 0;   ///< for a lock, to try again
-  std::string_view longest;  ///< the schema that has been at work the longest; may be empty
+  std::size_t waiting = 0;  ///< for a lock, to try again
+  std::size_t retried = 0;  ///< of the finished, those that needed more than one try
+  std::array<std::size_t, result_count> counts{};  ///< of the finished, by Result
+  std::size_t wave = 1;
+  std::size_t waves = 1;
+  std::vector<Activity> activities;  ///< longest first; only in tick()
 };
 
 /// Is told what happens in a run while it happens; decides nothing. Called on the run's own thread,
@@ -30,7 +48,21 @@ class Observer {
   virtual void finished(const SchemaReport& schema, const Progress& progress) = 0;
   /// About twice a second, also while nothing ends.
   virtual void tick(const Progress& progress) = 0;
-  virtual void ended() = 0;
+  virtual void ended(const Report& report) = 0;
+};
+
+/// Passes everything on to several observers, which it does not own.
+class Observers : public Observer {
+ public:
+  explicit Observers(std::vector<Observer*> all) : all_(std::move(all)) {}
+
+  void started(const Progress& progress) override;
+  void finished(const SchemaReport& schema, const Progress& progress) override;
+  void tick(const Progress& progress) override;
+  void ended(const Report& report) override;
+
+ private:
+  std::vector<Observer*> all_;
 };
 
 }  // namespace tenantctl

@@ -34,14 +34,28 @@ std::string_view to_text(Result result);
 /// Needs somebody's attention: the run's exit code is not 0.
 bool is_problem(Result result);
 
+/// Who holds the lock that a schema waits for, as pg_stat_activity shows it.
+struct Blocker {
+  int pid = 0;
+  std::string user;
+  std::string application;
+  std::string state;                 ///< `active`, `idle in transaction`
+  std::chrono::milliseconds age{0};  ///< of its transaction
+  std::string query;                 ///< its last one, shortened
+
+  bool operator==(const Blocker&) const = default;
+};
+
 struct SchemaReport {
   std::string schema;
   Result result = Result::not_started;
+  RevisionNumber from = 0;      ///< where it stood when the run began; 0: base
   RevisionNumber revision = 0;  ///< where it stands, as far as known; 0: base
   std::uint32_t steps = 0;      ///< revisions that went through in this run
   std::uint32_t tries = 0;
   std::chrono::milliseconds duration{0};
   std::unique_ptr<Failure> failure;
+  std::unique_ptr<Blocker> blocker;  ///< the last that was seen in its way
 };
 
 /// A run over many schemas, as it ended. In the order in which schemas ended.

@@ -37,10 +37,10 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   for (std::size_t i = 0; i < connections; ++i) {
     workers_.push_back(std::make_unique<Worker>(options_.worker));
   }
-  observer_.started(progress(begin));
+  observer_.started(progress());
   for (const Task& task : tasks) {
     if (groups[task.group].plan.empty()) {
-      report_unstarted(task, Result::unchanged, "", begin);
+      report_unstarted(task, Result::unchanged, "");
     }
   }
   while (report_.schemas.size() < tasks.size()) {
@@ -57,10 +57,10 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
     wait(now);
   }
   drain();
-  observer_.ended();
   report_.interrupted = signals_.load() > 0;
   report_.duration =
       std::chrono::duration_cast<std::chrono::milliseconds>(pq::Clock::now() - begin);
+  observer_.ended(report_);
   return std::move(report_);
 }
 
@@ -209,7 +209,9 @@ void Rollout::wait(pq::Deadline now) {
   }
   if (later - last_tick_ >= 500ms) {
     last_tick_ = later;
-    observer_.tick(progress(later));
+    Progress so_far = progress();
+    so_far.activities = activities(later);
+    observer_.tick(so_far);
   }
 }
 
@@ -227,13 +229,21 @@ void Rollout::finish(Job* job, pq::Deadline now) {
   if (!job->exhausted().empty() && report_.stopped_by.empty()) {
     report_.stopped_by = "the server ran out of room: " + job->exhausted();
   }
-  report_.schemas.push_back(job->report(now));
-  const SchemaReport& schema = report_.schemas.back();
+  SchemaReport schema = job->report(now);
+  std::erase_if(jobs_, [job](const auto& owned) { return owned.get() == job; });
+  add(std::move(schema));
+}
+
+void Rollout::add(SchemaReport schema) {
+  ++counts_.at(static_cast<std::size_t>(schema.result));
   if (is_problem(schema.result)) {
     ++problems_;
   }
-  std::erase_if(jobs_, [job](const auto& owned) { return owned.get() == job; });
-  observer_.finished(schema, progress(now));
+  if (schema.tries > 0) {
+    ++retried_;
+  }
+  report_.schemas.push_back(std::move(schema));
+  observer_.finished(report_.schemas.back(), progress());
 }
 
 // Everything that has not ended ends here, so that the counts add up to the selection.
@@ -247,25 +257,21 @@ void Rollout::end_waiting(Result result, const std::string& why, pq::Deadline no
     throw pq::ConnectFailed(why, "No schema of this scope was touched.", "");
   }
   while (next_ < to_do_.size()) {
-    report_unstarted((*tasks_)[to_do_[next_++]], Result::not_started, why, now);
+    report_unstarted((*tasks_)[to_do_[next_++]], Result::not_started, why);
   }
 }
 
-void Rollout::report_unstarted(const Task& task, Result result, const std::string& why,
-                               pq::Deadline now) {
+void Rollout::report_unstarted(const Task& task, Result result, const std::string& why) {
   SchemaReport schema;
   schema.schema = task.schema;
   schema.result = result;
   schema.revision = (*groups_)[task.group].plan.from.head;
+  schema.from = schema.revision;
   if (!why.empty()) {
     schema.failure = std::make_unique<Failure>();
     schema.failure->message = why;
   }
-  if (is_problem(result)) {
-    ++problems_;
-  }
-  report_.schemas.push_back(std::move(schema));
-  observer_.finished(report_.schemas.back(), progress(now));
+  add(std::move(schema));
 }
 
 bool Rollout::out_of_workers() const {
@@ -274,23 +280,33 @@ bool Rollout::out_of_workers() const {
   });
 }
 
-Progress Rollout::progress(pq::Deadline now) const {
-  Progress progress{.total = tasks_->size(),
-                    .finished = report_.schemas.size(),
-                    .problems = problems_,
-                    .running = 0,
-                    .waiting = waiting_.size(),
-                    .longest = {}};
+Progress Rollout::progress() const {
+  Progress progress;
+  progress.total = tasks_->size();
+  progress.finished = report_.schemas.size();
+  progress.problems = problems_;
   progress.running = jobs_.size() - std::min(jobs_.size(), waiting_.size());
-  pq::Deadline earliest = now;
+  progress.waiting = waiting_.size();
+  progress.retried = retried_;
+  progress.counts = counts_;
+  return progress;
+}
+
+std::vector<Activity> Rollout::activities(pq::Deadline now) const {
+  std::vector<Activity> activities;
   for (const auto& job : jobs_) {
-    if (job->started_at() == pq::Deadline{} || job->started_at() >= earliest) {
+    if (job->started_at() == pq::Deadline{}) {
       continue;
     }
-    earliest = job->started_at();
-    progress.longest = job->schema();
+    Activity activity;
+    activity.schema = job->schema();
+    activity.duration =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - job->started_at());
+    activities.push_back(std::move(activity));
   }
-  return progress;
+  std::sort(activities.begin(), activities.end(),
+            [](const Activity& a, const Activity& b) { return a.duration > b.duration; });
+  return activities;
 }
 
 }  // namespace tenantctl

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -59,10 +60,12 @@ class Rollout {
   void collect(Worker& worker, pq::Deadline now);
   void finish(Job* job, pq::Deadline now);
   void end_waiting(Result result, const std::string& why, pq::Deadline now);
-  void report_unstarted(const Task& task, Result result, const std::string& why, pq::Deadline now);
+  void report_unstarted(const Task& task, Result result, const std::string& why);
+  void add(SchemaReport schema);
   bool out_of_workers() const;
   bool may_begin() const { return signals_.load() == 0 && report_.stopped_by.empty(); }
-  Progress progress(pq::Deadline now) const;
+  Progress progress() const;
+  std::vector<Activity> activities(pq::Deadline now) const;
 
   const RolloutOptions& options_;
   const Replan& replan_;
@@ -79,6 +82,8 @@ class Rollout {
   std::vector<std::unique_ptr<Worker>> workers_;
   Report report_;
   std::size_t problems_ = 0;
+  std::size_t retried_ = 0;
+  std::array<std::size_t, result_count> counts_{};
   pq::Deadline last_tick_{};
   pq::Deadline last_cancel_{};
 };

@@ -15,7 +15,7 @@ class SilentObserver final : public Observer {
   void started(const Progress& /*progress*/) override {}
   void finished(const SchemaReport& /*schema*/, const Progress& /*progress*/) override {}
   void tick(const Progress& /*progress*/) override {}
-  void ended() override {}
+  void ended(const Report& /*report*/) override {}
 };
 
 /// Runs rollouts over schemas of one database, made where they are missing, the way a command does:

@@ -18,7 +18,7 @@ std::string shown(ProgressStyle style, const Progress& progress) {
   observer->started(progress);
   observer->tick(progress);
   observer->finished(SchemaReport(), progress);
-  observer->ended();
+  observer->ended(Report());
   return err.str();
 }
 
@@ -26,7 +26,11 @@ Progress progress(std::string_view longest = {}) {
   Progress progress;
   progress.total = 4'000;
   progress.finished = 12;
-  progress.longest = longest;
+  if (!longest.empty()) {
+    Activity activity;
+    activity.schema = longest;
+    progress.activities.push_back(activity);
+  }
   return progress;
 }
 
