@@ -91,6 +91,7 @@ void add_downgrade_all(CLI::App& app, Context& context) {
   auto target = std::make_shared<std::string>();
   describe_common(*command, context, *target);
   describe_selection(*command, context.settings);
+  describe_waves(*command, context.settings);
   add_example(*command, "tenantctl downgrade-all 20261120101600 --yes");
   command->callback([&context, target] {
     context.run = [&context, target] { return run_all(context, *target); };

@@ -102,8 +102,15 @@ ProgressStyle progress_style(const Context& context, const FleetPlan& plan) {
   return is_terminal_err() ? ProgressStyle::terminal : ProgressStyle::log;
 }
 
-void carry_out(const Context& context, Session& session, ScopeRun& run) {
-  const RolloutOptions options = session.rollout_options();
+void carry_out(const Context& context, Session& session, Scope scope, ScopeRun& run) {
+  RolloutOptions options = session.rollout_options(run.plan.has_steps());
+  if (scope == Scope::shared) {
+    options.waves = {};
+  } else if (context.settings.confirm) {
+    options.waves.confirm = [&context](std::size_t wave, std::size_t schemas) {
+      return confirm(context, fmt::format("Go on with wave {}, {} schemas?", wave, schemas));
+    };
+  }
   if (options.via_pooler)
     refuse_for_pooler(run.plan);
   if (run.plan.has_steps()) {
@@ -265,14 +272,14 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
   std::optional<Report> shared_report;
   std::optional<Report> tenant_report;
   if (shared) {
-    carry_out(context, session, *shared);
+    carry_out(context, session, Scope::shared, *shared);
     shared_report = std::move(shared->report);
   }
   if (tenants) {
     if (shared_report && (shared_report->has_problem() || shared_report->interrupted)) {
       tenant_report = not_started(tenants->plan, "the shared scope did not reach its target");
     } else {
-      carry_out(context, session, *tenants);
+      carry_out(context, session, Scope::tenant, *tenants);
       tenant_report = std::move(tenants->report);
       if (migration.after)
         migration.after(session, *tenant_report);

@@ -130,12 +130,12 @@ void describe_selection(CLI::App& command, Settings& settings) {
 
 void describe_run(CLI::App& command, Settings& settings) {
   const auto describe = [](CLI::Option* option) { option->group("Run"); };
-  describe(add_setting(command, "-j,--jobs", settings.jobs, "connections to work with")
-               ->check(CLI::Range(1, 64))
-               ->capture_default_str());
-  describe(add_setting(command, "--depth", settings.depth, "schemas in flight on one connection")
-               ->check(CLI::Range(1, 128))
-               ->capture_default_str());
+  describe(add_setting(command, "-j,--jobs", settings.jobs,
+                       "connections to work with; else as many as the server has room for")
+               ->check(CLI::Range(1, 64)));
+  describe(add_setting(command, "--depth", settings.depth,
+                       "schemas in flight on one connection; else as the round trip asks, up to 8")
+               ->check(CLI::Range(1, 128)));
   describe(
       add_duration(command, "--lock-timeout", settings.lock_timeout,
                    "longest wait of a statement for a lock; then all is undone and tried again"));
@@ -157,6 +157,28 @@ void describe_run(CLI::App& command, Settings& settings) {
                       "tenants' SQL sees the shared schema's names unqualified"));
   describe(add_setting(command, "--var", settings.variables,
                        "name=value for :\"name\" and :'name' in revisions (repeatable)"));
+}
+
+void describe_waves(CLI::App& command, Settings& settings) {
+  const auto describe = [](CLI::Option* option) { option->group("Waves"); };
+  describe(add_setting(command, "--canary", settings.canaries,
+                       "the first wave: so many schemas, or those named (repeatable)"));
+  describe(add_setting(command, "--waves", settings.waves,
+                       "how many are done after each wave, like 1,10%,100%")
+               ->delimiter(','));
+  describe(add_duration(command, "--pause", settings.pause, "wait between waves"));
+  describe(add_switch(command, "--confirm", settings.confirm, "ask before each further wave"));
+  describe(add_switch(command, "--fail-fast", settings.fail_fast,
+                      "start no further schema when one has failed"));
+  describe(add_setting(command, "--max-failures", settings.max_failures,
+                       "start no further schema when more of a wave have failed, like 5 or 2%"));
+  describe(add_setting(command, "--max-lock-waits", settings.max_lock_waits,
+                       "the same for tries that met a lock"));
+  describe(add_duration(command, "--max-duration", settings.max_duration,
+                        "start no further schema after this time; 0 for no limit"));
+  describe(
+      add_duration(command, "--max-replica-lag", settings.max_replica_lag,
+                   "start no further schema when a standby is further behind; 0 for no limit"));
 }
 
 void describe_plan(CLI::App& command, Settings& settings) {

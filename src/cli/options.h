@@ -34,8 +34,9 @@ void describe_connection(CLI::App& command, Settings& settings);
 void describe_selection(CLI::App& command, Settings& settings);  ///< --tenants, --exclude, ...
 void describe_schemas(CLI::App& command, Settings& settings);    ///< --schema, repeatable
 void describe_scope(CLI::App& command, Settings& settings, const std::string& help);
-void describe_run(CLI::App& command, Settings& settings);   ///< how revisions run
-void describe_plan(CLI::App& command, Settings& settings);  ///< --dry-run, --sql, --from
+void describe_run(CLI::App& command, Settings& settings);    ///< how revisions run
+void describe_waves(CLI::App& command, Settings& settings);  ///< --canary, --waves, budgets
+void describe_plan(CLI::App& command, Settings& settings);   ///< --dry-run, --sql, --from
 
 /// Adds the example to the command's --help.
 void add_example(CLI::App& command, const std::string& example);

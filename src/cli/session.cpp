@@ -7,10 +7,12 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <thread>
 
 #include "base/text.h"
 #include "output/result_writer.h"
 #include "pq/transaction.h"
+#include "rollout/sizing.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -269,22 +271,45 @@ void Session::warn_about_path() {
   }
 }
 
-RolloutOptions Session::rollout_options() const {
+RolloutOptions Session::rollout_options(bool has_steps) {
   const Settings& settings = context_.settings;
   RolloutOptions options;
   options.worker.connect = {
       .url = settings.direct_url.empty() ? settings.database_url : settings.direct_url,
       .application_name = "tenantctl/" + run_id_.substr(0, 8) + "/run",
       .timeout = settings.connect_timeout};
-  options.worker.depth = settings.depth;
+  options.worker.adapts = settings.depth == 0;
+  if (!options.worker.adapts)
+    options.worker.depth = settings.depth;
   options.worker.reconnect_timeout = settings.reconnect_timeout;
   options.migrate = migrate_options(settings, run_id_);
   options.migrate.server_version = server_version();
   options.patience.lock_wait = settings.lock_wait;
   options.patience.tries = settings.tries;
-  options.jobs = settings.jobs;
+  options.waves = wave_options(settings);
+  options.budgets = budgets(settings);
+  options.jobs = has_steps ? jobs() : 1;
   options.via_pooler = via_pooler_ && settings.direct_url.empty();
+  options.migrate.direct = !options.via_pooler;
+  if (options.migrate.direct) {
+    options.worker.setup = session_setup(options.migrate);
+  }
   return options;
+}
+
+// A pooler multiplies connections by itself; its limits cannot be asked.
+std::size_t Session::jobs() {
+  const std::size_t wanted = context_.settings.jobs;
+  if (via_pooler_) {
+    constexpr std::size_t usual = 4;
+    return wanted > 0 ? wanted : usual;
+  }
+  const ServerRoom room = read_room(*pipeline_, deadline());
+  if (wanted > 0) {
+    check_jobs(room, wanted);
+    return wanted;
+  }
+  return choose_jobs(room, connection_->is_local(), std::thread::hardware_concurrency());
 }
 
 }  // namespace tenantctl::cli

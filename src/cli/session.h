@@ -44,13 +44,16 @@ class Session {
 
   /// Warns if a schema of search-path-extra holds tables.
   void warn_about_path();
-  RolloutOptions rollout_options() const;
+  /// Asks the server what it has room for, unless nothing is to do. Throws UsageError for options
+  /// that say no waves or budgets, or more connections than can be had.
+  RolloutOptions rollout_options(bool has_steps);
   const std::string& run_id() const { return run_id_; }
   pq::Deadline deadline() const;
 
  private:
   void check_server();
   void warn_about_connection() const;
+  std::size_t jobs();
 
   const Context& context_;
   std::unique_ptr<pq::Connection> connection_;
@@ -65,6 +68,9 @@ TableOptions table_options(const Settings& settings, const std::string& run_id);
 /// Throws UsageError for a --var that is no name=value.
 MigrateOptions migrate_options(const Settings& settings, const std::string& run_id);
 Selection selection(const Context& context);
+/// Throw UsageError for text that says no amount.
+WaveOptions wave_options(const Settings& settings);
+Budgets budgets(const Settings& settings);
 
 /// A reader that goes away is an error of the write, not the end of the process.
 void ignore_broken_pipes();

@@ -44,8 +44,17 @@ struct Settings {
   std::chrono::milliseconds lock_wait{30'000};
   std::uint32_t tries = 8;
   std::chrono::milliseconds reconnect_timeout{30'000};
-  std::size_t jobs = 4;
-  std::size_t depth = 1;
+  std::size_t jobs = 0;               ///< 0: what the server has room for
+  std::size_t depth = 0;              ///< 0: adapts
+  std::vector<std::string> canaries;  ///< one number, or names
+  std::vector<std::string> waves;     ///< 1, 10%
+  std::chrono::milliseconds pause{0};
+  bool confirm = false;
+  bool fail_fast = false;
+  std::string max_failures;
+  std::string max_lock_waits;
+  std::chrono::milliseconds max_duration{0};     ///< 0: no limit
+  std::chrono::milliseconds max_replica_lag{0};  ///< 0: no limit
   bool allow_out_of_order = false;
   bool dry_run = false;
   bool sql = false;

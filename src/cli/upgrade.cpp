@@ -112,8 +112,9 @@ void add_upgrade_all(CLI::App& app, Context& context) {
   describe_target(*command, *target);
   describe_schemas(*command, context.settings);
   describe_selection(*command, context.settings);
+  describe_waves(*command, context.settings);
   describe_common(*command, context.settings);
-  add_example(*command, "tenantctl upgrade-all --jobs 4 --exclude 'tenant_test_*'");
+  add_example(*command, "tenantctl upgrade-all --canary 1 --waves 10%,100% --max-failures 2%");
   command->callback([&context, target] {
     context.run = [&context, target] { return run_all(context, *target); };
   });

@@ -84,7 +84,7 @@ std::optional<Segment> AutocommitRun::next() {
     case Phase::note_failure:
       return writer_.record(index_, writer_.table().failed_at(row_, *noted_));
     case Phase::release:
-      return SegmentWriter::alone(index_, Part::release, VersionTable::unlock_session());
+      return SegmentWriter::alone(index_, Part::release, VersionTable::discard());
     case Phase::over:
       break;
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
 #include "sql/location.h"
 
@@ -45,25 +46,32 @@ Place place_of_error(const pq::ServerFields& error, std::size_t index, const Ste
   return place_of(*step.revision, section, byte);
 }
 
+Verdict verdict_of(std::string_view code) {
+  if (code == refusal::gone) {
+    return Verdict::gone;
+  }
+  if (code == refusal::busy) {
+    return Verdict::busy;
+  }
+  if (code == refusal::moved) {
+    return Verdict::moved;
+  }
+  return code == refusal::foreign ? Verdict::foreign : Verdict::failed;
+}
+
 }  // namespace
 
 Verdict verdict_of(const pq::ServerFields& error, Part part) {
   // The user's SQL may raise any code, also at COMMIT (deferred triggers): there it means nothing
   // of ours, or `moved` would be tried for ever and `gone` would pass for success.
   const bool is_ours = part != Part::statement && part != Part::commit;
-  if (is_ours && error.is(refusal::gone)) {
-    return Verdict::gone;
+  const auto refusal = own_refusal(error);
+  if (is_ours && refusal) {
+    return verdict_of(refusal->code);
   }
-  if (is_ours && error.is(refusal::busy)) {
-    return Verdict::busy;
-  }
-  if (is_ours && error.is(refusal::moved)) {
-    return Verdict::moved;
-  }
-  if (is_ours && error.is(refusal::foreign)) {
-    return Verdict::foreign;
-  }
-  if (part == Part::begin && error.is("25P02")) {
+  // 26000: the session lost our prepared statements; they are sent again.
+  const bool unprepared = (part == Part::fence || part == Part::settings) && error.is("26000");
+  if (unprepared || (part == Part::begin && error.is("25P02"))) {
     return Verdict::refused;
   }
   if (is_contention(error)) {
@@ -88,6 +96,11 @@ Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin,
                   .sqlstate = error.sqlstate,
                   .revision = {},
                   .place = std::nullopt};
+  const auto refusal = own_refusal(error);
+  if (refusal && origin.part != Part::statement) {
+    failure.sqlstate = refusal->code;
+    failure.message = refusal->message;
+  }
   if (!error.detail.empty()) {
     failure.message += ": " + error.detail;
   }

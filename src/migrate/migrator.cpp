@@ -54,7 +54,7 @@ void Migrator::fold_transactions(const pq::FlightAnswer& answer) {
     const Segment::Origin& origin = origins_[i];
     const pq::Answer& one = answer.answers[i];
     if (one.kind == pq::Answer::Kind::failed) {
-      end(verdict_of(*one.error, origin.part), *one.error, origin);
+      end(verdict_in(*one.error, origin), *one.error, origin);
       return;
     }
     if (origin.part != Part::commit) {
@@ -70,6 +70,16 @@ void Migrator::fold_transactions(const pq::FlightAnswer& answer) {
     }
     pass(origin.step);
   }
+}
+
+// Behind the segment's first step no fence tells that the schema was dropped meanwhile: planned
+// again, it does, or the same error comes again from the first step.
+Verdict Migrator::verdict_in(const pq::ServerFields& error, const Segment::Origin& origin) const {
+  const bool behind = origin.step > origins_.front().step;
+  if (behind && origin.part == Part::statement && (error.is("3F000") || error.is("42P01"))) {
+    return Verdict::moved;
+  }
+  return verdict_of(error, origin.part);
 }
 
 void Migrator::fold_autocommit(const pq::FlightAnswer& answer) {

@@ -52,6 +52,7 @@ class Migrator {
  private:
   void fold_transactions(const pq::FlightAnswer& answer);
   void fold_autocommit(const pq::FlightAnswer& answer);
+  Verdict verdict_in(const pq::ServerFields& error, const Segment::Origin& origin) const;
   void pass(std::size_t step);
   void end(Verdict verdict, const pq::ServerFields& error, const Segment::Origin& origin);
 

@@ -21,6 +21,8 @@ struct MigrateOptions {
   std::chrono::milliseconds statement_timeout{0};  ///< 0: none
   sql::Variables variables;                        ///< --var name=value
   int server_version = 0;                          ///< settings differ by version
+  /// A session of our own, not a pooler's: statements may be prepared and locks held in it.
+  bool direct = true;
 };
 
 }  // namespace tenantctl

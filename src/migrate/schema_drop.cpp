@@ -64,7 +64,8 @@ void SchemaDrop::run_locked(std::vector<pq::Message> messages, pq::Deadline dead
   try {
     pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline);
   } catch (const pq::ServerError& error) {
-    if (error.is(refusal::busy)) {
+    const auto refusal = own_refusal(error.fields());
+    if (refusal && refusal->code == refusal::busy) {
       throw UnavailableError(fmt::format("{}: another session is migrating the schema",
                                          escaped(table_.schema().text())),
                              "Wait until it ends and try again.");

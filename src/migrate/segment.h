@@ -19,7 +19,7 @@ enum class Part {
   mark,
   commit,
   lock,    ///< session lock, outside a transaction
-  release  ///< DISCARD ALL
+  release  ///< lets the session's lock go, or DISCARD ALL
 };
 
 /// One schema's work that travels together, up to its Sync, with the origin of every message.
@@ -34,6 +34,10 @@ struct Segment {
   std::vector<Origin> origins;
   /// Must be alone on its connection: nothing before it unanswered, nothing sent behind it.
   bool alone = false;
+  /// Holds the schema's lock beyond its transactions: if it fails, unlock_all() is due.
+  bool holds_lock = false;
+  /// Ends with DISCARD ALL, which takes prepared statements along.
+  bool discards = false;
 
   void add(pq::Message message, Origin origin) {
     messages.push_back(std::move(message));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/text.h"
@@ -18,10 +20,15 @@ std::string milliseconds(std::chrono::milliseconds time) {
   return fmt::format("{}ms", time.count());
 }
 
+constexpr std::string_view begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+constexpr std::string_view entry_name = "tenantctl_entry";
+constexpr std::string_view behind_name = "tenantctl_behind";
+
 // A role or database may set any of these otherwise; LOCAL beats both and leaves nothing behind.
-pq::Message settings(const MigrateOptions& options, std::chrono::milliseconds lock_timeout) {
-  std::string sql =
-      "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+// $1 and $2 are the lock and the statement timeout.
+std::string settings(const MigrateOptions& options, std::string_view search_path) {
+  std::string sql = fmt::format(
+      "pg_catalog.set_config('search_path', {}, true), "
       "pg_catalog.set_config('lock_timeout', $1, true), "
       "pg_catalog.set_config('statement_timeout', $2, true), "
       "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', true), "
@@ -29,13 +36,29 @@ pq::Message settings(const MigrateOptions& options, std::chrono::milliseconds lo
       "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
       "pg_catalog.set_config('client_encoding', 'UTF8', true), "
       "pg_catalog.set_config('check_function_bodies', 'on', true), "
-      "pg_catalog.set_config('client_min_messages', 'warning', true)";
+      "pg_catalog.set_config('client_min_messages', 'warning', true)",
+      search_path);
   // A server that notices a dead client ends its statement and frees the locks; 14 and later.
   if (options.server_version >= 140000) {
     sql += ", pg_catalog.set_config('client_connection_check_interval', '2s', true)";
   }
-  return {.sql = std::move(sql),
-          .values = {milliseconds(lock_timeout), milliseconds(options.statement_timeout)}};
+  return sql;
+}
+
+std::string entry_sql(const MigrateOptions& options) {
+  return fmt::format("SELECT {},\n{}", settings(options, "'pg_catalog, pg_temp'"),
+                     VersionTable::entry_condition(options.table.owners, 3));
+}
+
+std::string behind_sql(const MigrateOptions& options) {
+  return "SELECT " + settings(options, "$3");
+}
+
+// Nothing in it can commit, or is our business behind it.
+bool is_inert(const Section& section) {
+  const auto& statements = section.script.statements();
+  return std::all_of(statements.begin(), statements.end(),
+                     [](const sql::Statement& statement) { return statement.inert; });
 }
 
 }  // namespace
@@ -48,49 +71,118 @@ SegmentWriter::SegmentWriter(const SchemaName& schema, const Plan& plan,
   variables_["shared_schema"] = options.shared_schema;
 }
 
+std::vector<pq::Message> session_setup(const MigrateOptions& options) {
+  std::vector<pq::Message> setup;
+  setup.push_back({.sql = "SET search_path = pg_catalog, pg_temp"});
+  setup.push_back({.sql = "DEALLOCATE ALL"});
+  setup.push_back({.sql = fmt::format("PREPARE {} (text, text, name, name, bool, bool) AS {}",
+                                      entry_name, entry_sql(options))});
+  setup.push_back({.sql = fmt::format("PREPARE {} (text, text, text) AS {}", behind_name,
+                                      behind_sql(options))});
+  return setup;
+}
+
 Segment SegmentWriter::transactions(std::size_t first) const {
+  const std::size_t last = last_of(first);
+  const bool keeps = options_.direct && keeps_session(first, last);
   Segment segment;
-  for (std::size_t i = first; i < plan_.steps.size(); ++i) {
-    if (!plan_.steps[i].in_transaction() || segment.messages.size() > max_messages) {
-      break;
-    }
-    add_step(segment, i);
+  segment.holds_lock = keeps && last - first > 1;
+  for (std::size_t i = first; i < last; ++i) {
+    const Entry together = i == first ? Entry::first : Entry::behind;
+    add_step(segment, i, segment.holds_lock ? together : keeps ? Entry::alone : Entry::unprepared);
+  }
+  if (segment.holds_lock) {
+    segment.add(VersionTable::unlock_all(), {last - 1, Part::release, 0});
   }
   return segment;
 }
 
-void SegmentWriter::add_step(Segment& segment, std::size_t index) const {
-  const Step& step = plan_.steps[index];
-  add_begin(segment, index);
-  if (step.creates_schema) {
-    segment.add(table_.create_schema(), {index, Part::install, 0});
+// A revision that leaves traces may also take our lock or our prepared statements along.
+bool SegmentWriter::keeps_session(std::size_t first, std::size_t last) const {
+  return std::none_of(
+      plan_.steps.begin() + static_cast<std::ptrdiff_t>(first),
+      plan_.steps.begin() + static_cast<std::ptrdiff_t>(last),
+      [](const Step& step) { return step.runs_sql() && leaves_traces(step.section()); });
+}
+
+// One behind the last step of the segment that begins with `first`.
+std::size_t SegmentWriter::last_of(std::size_t first) const {
+  std::size_t messages = 0;
+  std::size_t i = first;
+  for (; i < plan_.steps.size() && plan_.steps[i].in_transaction() && messages <= max_messages;
+       ++i) {
+    const Step& step = plan_.steps[i];
+    messages += step.changes.size() +
+                (step.runs_sql() ? step.section().script.statements().size() : 0) + 10;
   }
-  add_fence(segment, index);
+  return i;
+}
+
+void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) const {
+  const Step& step = plan_.steps[index];
+  add_entry(segment, index, entry);
   if (step.creates_table) {
     segment.add(table_.create_table(), {index, Part::install, 0});
   }
+  if (step.creates_table && step.runs_sql()) {
+    segment.add(
+        {.sql = "SELECT pg_catalog.set_config('search_path', $1, true)", .values = {search_path()}},
+        {index, Part::settings, 0});
+  }
   if (step.runs_sql()) {
-    segment.add(step.kind == Step::Kind::upgrade ? table_.insert_guarded(step.row, step.origin)
-                                                 : table_.guard(step.row),
-                {index, Part::row, 0});
     add_sql(segment, index);
-    add_reset(segment, index);
   }
   add_bookkeeping(segment, index);
   add_end(segment, index, step.mark);
 }
 
-void SegmentWriter::add_begin(Segment& segment, std::size_t index) const {
-  const Revision* revision = plan_.steps[index].revision;
-  const bool has_own = revision != nullptr && revision->lock_timeout;
-  const auto lock_timeout = has_own ? *revision->lock_timeout : options_.lock_timeout;
-  segment.add({.sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"}, {index, Part::begin, 0});
-  segment.add(settings(options_, lock_timeout), {index, Part::settings, 0});
+void SegmentWriter::add_entry(Segment& segment, std::size_t index, Entry entry) const {
+  const Step& step = plan_.steps[index];
+  segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
+  if (step.creates_schema) {
+    segment.add(table_.create_schema(), {index, Part::install, 0});
+  }
+  if (entry == Entry::behind) {
+    segment.add(behind_message(index), {index, Part::settings, 0});
+    return;
+  }
+  segment.add(entry_message(index, entry), {index, Part::fence, 0});
+  if (!step.creates_table) {
+    segment.add(step.runs_sql() ? table_.place(expected(index), search_path())
+                                : table_.place(expected(index)),
+                {index, Part::fence, 0});
+  }
 }
 
-void SegmentWriter::add_fence(Segment& segment, std::size_t index) const {
+std::chrono::milliseconds SegmentWriter::lock_timeout(std::size_t index) const {
+  const Revision* revision = plan_.steps[index].revision;
+  const bool has_own = revision != nullptr && revision->lock_timeout;
+  return has_own ? *revision->lock_timeout : options_.lock_timeout;
+}
+
+pq::Message SegmentWriter::entry_message(std::size_t index, Entry entry) const {
+  const auto hold =
+      entry == Entry::first ? VersionTable::Hold::session : VersionTable::Hold::transaction;
+  pq::Message message{
+      .sql = entry_sql(options_),
+      .values = {milliseconds(lock_timeout(index)), milliseconds(options_.statement_timeout)},
+      .prepared = entry == Entry::unprepared ? std::string_view() : entry_name};
+  for (auto& value : table_.entry_values(plan_.steps[index].creates_table, hold)) {
+    message.values.push_back(std::move(value));
+  }
+  return message;
+}
+
+pq::Message SegmentWriter::behind_message(std::size_t index) const {
+  return {.sql = behind_sql(options_),
+          .values = {milliseconds(lock_timeout(index)), milliseconds(options_.statement_timeout),
+                     search_path()},
+          .prepared = behind_name};
+}
+
+VersionTable::Expected SegmentWriter::expected(std::size_t index) const {
   const Step& step = plan_.steps[index];
-  VersionTable::Expected expected{.installs = step.creates_table, .digest = step.expected};
+  VersionTable::Expected expected{.digest = step.expected};
   if (step.resumes) {
     expected.running = step.row.number;
     expected.progress = VersionTable::progress_text(step.row);
@@ -98,14 +190,17 @@ void SegmentWriter::add_fence(Segment& segment, std::size_t index) const {
   if (step.kind == Step::Kind::record && index == 0) {
     expected.running = plan_.from.running;
   }
-  segment.add(table_.fence(expected), {index, Part::fence, 0});
+  return expected;
 }
 
 void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
-  segment.add(
-      {.sql = "SELECT pg_catalog.set_config('search_path', $1, true)", .values = {search_path()}},
-      {index, Part::settings, 0});
+  const bool guarded = !is_inert(step.section());
+  if (guarded) {
+    segment.add(step.kind == Step::Kind::upgrade ? table_.insert_guarded(step.row, step.origin)
+                                                 : table_.guard(step.row),
+                {index, Part::row, 0});
+  }
   const auto& statements = step.section().script.statements();
   for (std::size_t i = 0; i < statements.size(); ++i) {
     const bool checks_guard = statements[i].kind == StatementKind::set_constraints;
@@ -120,25 +215,31 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
       segment.add(std::move(message), {index, Part::row, 0});
     }
   }
+  if (guarded) {
+    add_reset(segment, index);
+  }
 }
 
-// What the revision may have set must not reach our own statements: not LOCAL, because a plain SET
-// of the revision's would come back at COMMIT.
+// What the revision may have set must not reach our own statements. Role and authorization are not
+// put back LOCAL, because a plain SET of the revision's would come back at COMMIT.
 void SegmentWriter::add_reset(Segment& segment, std::size_t index) {
-  segment.add({.sql = "RESET SESSION AUTHORIZATION"}, {index, Part::close, 0});
-  segment.add({.sql = "RESET ROLE"}, {index, Part::close, 0});
-  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+  segment.add({.sql = "SELECT pg_catalog.set_config('session_authorization', NULL, false), "
+                      "pg_catalog.set_config('role', NULL, false), "
+                      "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
                       "pg_catalog.set_config('client_encoding', 'UTF8', true)"},
               {index, Part::close, 0});
 }
 
 void SegmentWriter::add_bookkeeping(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
+  const bool guarded = step.runs_sql() && !is_inert(step.section());
   if (step.kind == Step::Kind::upgrade) {
-    segment.add(table_.close(step.row), {index, Part::close, 0});
+    segment.add(guarded ? table_.close(step.row) : table_.insert_finished(step.row, step.origin),
+                {index, guarded ? Part::close : Part::row, 0});
   }
   if (step.kind == Step::Kind::downgrade) {
-    segment.add(table_.close_and_remove(step.row), {index, Part::close, 0});
+    segment.add(guarded ? table_.close_and_remove(step.row) : table_.remove_finished(step.row),
+                {index, Part::close, 0});
   }
   for (const RowChange& change : step.changes) {
     segment.add(table_.change(change, step.origin), {index, Part::row, 0});
@@ -155,8 +256,9 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
   const bool is_new = upgrades && !plan_.steps[step].resumes;
   Segment segment;
   segment.alone = true;
-  add_begin(segment, step);
-  add_fence(segment, step);
+  segment.add({.sql = std::string(begin)}, {step, Part::begin, 0});
+  segment.add(entry_message(step, Entry::unprepared), {step, Part::fence, 0});
+  segment.add(table_.place(expected(step)), {step, Part::fence, 0});
   segment.add(is_new ? table_.insert_running(row) : table_.start_running(row),
               {step, Part::row, 0});
   // While it runs the mark counts what is applied beyond doubt: for both directions, what stands
@@ -188,7 +290,8 @@ Segment SegmentWriter::finish(std::size_t step) const {
   const Step& finished = plan_.steps[step];
   Segment segment;
   segment.alone = true;
-  add_begin(segment, step);
+  segment.add({.sql = std::string(begin)}, {step, Part::begin, 0});
+  segment.add(record_settings(step), {step, Part::settings, 0});
   segment.add(finished.kind == Step::Kind::upgrade ? table_.finish_running(finished.row)
                                                    : table_.remove(finished.row),
               {step, Part::row, 0});
@@ -202,15 +305,25 @@ Segment SegmentWriter::finish(std::size_t step) const {
 Segment SegmentWriter::record(std::size_t step, pq::Message message) const {
   Segment segment;
   segment.alone = true;
-  add_begin(segment, step);
+  segment.add({.sql = std::string(begin)}, {step, Part::begin, 0});
+  segment.add(record_settings(step), {step, Part::settings, 0});
   segment.add(std::move(message), {step, Part::row, 0});
   segment.add({.sql = "COMMIT"}, {step, Part::commit, 0});
   return segment;
 }
 
+// The session has the user's search_path there, and the lock.
+pq::Message SegmentWriter::record_settings(std::size_t step) const {
+  pq::Message message = behind_message(step);
+  message.values.back() = "pg_catalog, pg_temp";
+  message.prepared = {};
+  return message;
+}
+
 Segment SegmentWriter::alone(std::size_t step, Part part, pq::Message message) {
   Segment segment;
   segment.alone = true;
+  segment.discards = part == Part::release;
   segment.add(std::move(message), {step, part, 0});
   return segment;
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "migrate/options.h"
 #include "migrate/plan.h"
@@ -12,13 +13,19 @@
 
 namespace tenantctl {
 
+/// What a direct session needs before its first segment, and again after each DISCARD ALL: a safe
+/// search_path, and the statements that every transaction begins with, prepared. A flight.
+std::vector<pq::Message> session_setup(const MigrateOptions& options);
+
 /// Writes the segments of one schema's plan: what is sent, message by message, and what each
 /// message is for. Holds no state of the way; the plan and the options must outlive it.
 class SegmentWriter {
  public:
   SegmentWriter(const SchemaName& schema, const Plan& plan, const MigrateOptions& options);
 
-  /// The steps from `first` on that run in transactions, as many as one segment takes.
+  /// The steps from `first` on that run in transactions, as many as one segment takes. Several on
+  /// a direct session keep the schema's lock from the first to the last, so that only the first
+  /// needs the fence.
   Segment transactions(std::size_t first) const;
 
   /// Outside a transaction: the row says `running` before the first statement; then the session's
@@ -37,12 +44,24 @@ class SegmentWriter {
   std::string rendered(const Step& step, std::size_t statement) const;
 
  private:
-  void add_step(Segment& segment, std::size_t index) const;
-  void add_begin(Segment& segment, std::size_t index) const;
-  void add_fence(Segment& segment, std::size_t index) const;
+  enum class Entry {
+    unprepared,  ///< takes the lock for its transaction; nothing is taken from the session
+    alone,       ///< the same, by the prepared statement
+    first,       ///< takes the lock for the steps behind it too
+    behind       ///< the session has the lock already, and has checked
+  };
+  std::size_t last_of(std::size_t first) const;
+  bool keeps_session(std::size_t first, std::size_t last) const;
+  void add_step(Segment& segment, std::size_t index, Entry entry) const;
+  void add_entry(Segment& segment, std::size_t index, Entry entry) const;
+  pq::Message entry_message(std::size_t index, Entry entry) const;
+  pq::Message behind_message(std::size_t index) const;
+  pq::Message record_settings(std::size_t step) const;
+  VersionTable::Expected expected(std::size_t index) const;
   void add_sql(Segment& segment, std::size_t index) const;
   static void add_reset(Segment& segment, std::size_t index);
   void add_bookkeeping(Segment& segment, std::size_t index) const;
+  std::chrono::milliseconds lock_timeout(std::size_t index) const;
   void add_end(Segment& segment, std::size_t index, const Mark& mark) const;
   std::string search_path() const;
 

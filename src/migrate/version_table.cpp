@@ -33,12 +33,36 @@ void read_progress(std::string_view text, AppliedRevision& row) {
   }
 }
 
-std::string raise(std::string_view sqlstate, std::string_view message) {
-  return fmt::format("RAISE EXCEPTION USING ERRCODE = '{}', MESSAGE = {};", sqlstate,
-                     quote_literal(message));
+constexpr std::string_view refusal_prefix = "tenantctl ";
+
+// As the branch of a CASE whose value is cast to a number.
+std::string refuse(std::string_view code, std::string_view message) {
+  return quote_literal(fmt::format("{}{}: {}", refusal_prefix, code, message));
 }
 
+std::string refuse_unless(std::string_view condition, std::string_view code,
+                          std::string_view message) {
+  return fmt::format("(CASE WHEN {} THEN '0' ELSE {} END)::pg_catalog.int4", condition,
+                     refuse(code, message));
+}
+
+// $1 or $1::type
+std::string parameter(int number) { return fmt::format("${}", number); }
+
 }  // namespace
+
+std::optional<OwnRefusal> own_refusal(const pq::ServerFields& error) {
+  const auto begin = error.message.find(fmt::format("\"{}TC", refusal_prefix));
+  if (!error.is("22P02") || begin == std::string::npos) {
+    return std::nullopt;
+  }
+  const std::string_view text =
+      std::string_view(error.message).substr(begin + 1 + refusal_prefix.size());
+  constexpr std::size_t code_size = 5;
+  const std::size_t end = text.rfind('"');
+  return OwnRefusal{.code = text.substr(0, code_size),
+                    .message = text.substr(code_size + 2, end - code_size - 2)};
+}
 
 std::string VersionTable::progress_text(const AppliedRevision& row) {
   return fmt::format("{}:{}", row.reverting ? "down" : "up", row.confirmed);
@@ -79,96 +103,94 @@ pq::Message VersionTable::create_table() const {
               table_, table_)};
 }
 
-std::string VersionTable::block(const std::string& declarations, const std::string& body) {
-  // The tag must not occur in a schema's name, which may hold anything.
-  std::string tag = "$tenantctl$";
-  while (body.find(tag) != std::string::npos) {
-    tag.insert(tag.size() - 1, "_");
-  }
-  return fmt::format("DO {0}\n{1}BEGIN\n{2}\nEND\n{0}", tag,
-                     declarations.empty() ? "" : "DECLARE\n" + declarations, body);
+std::string VersionTable::entry_condition(const std::vector<std::string>& owners, int first) {
+  return fmt::format(
+      "(CASE WHEN n.oid IS NULL THEN {gone}\n"
+      "  WHEN (CASE WHEN w.holds THEN pg_catalog.pg_try_advisory_lock({lock}, "
+      "n.oid::pg_catalog.int4)\n"
+      "    ELSE pg_catalog.pg_try_advisory_xact_lock({lock}, n.oid::pg_catalog.int4) END) "
+      "IS NOT TRUE THEN {busy}\n"
+      "  WHEN w.installs THEN CASE WHEN c.oid IS NULL THEN '0' ELSE {there} END\n"
+      "  WHEN c.oid IS NULL THEN {not_there}\n"
+      "  WHEN {ours} THEN '0' ELSE {foreign} END)::pg_catalog.int4\n"
+      "FROM (VALUES ({schema}::pg_catalog.name, {table}::pg_catalog.name, "
+      "{installs}::pg_catalog.bool, {holds}::pg_catalog.bool)) AS w (schema, name, installs, "
+      "holds)\n"
+      "LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema\n"
+      "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name",
+      fmt::arg("gone", refuse(refusal::gone, "the schema does not exist")),
+      fmt::arg("lock", lock_class),
+      fmt::arg("busy", refuse(refusal::busy, "another session is migrating the schema")),
+      fmt::arg("there", refuse(refusal::moved, "the version table is there already")),
+      fmt::arg("not_there", refuse(refusal::moved, "the version table is not there")),
+      fmt::arg("ours", ownership_condition(owners, Lookup::one)),
+      fmt::arg("foreign", refuse(refusal::foreign, "the version table is not ours alone")),
+      fmt::arg("schema", parameter(first)), fmt::arg("table", parameter(first + 1)),
+      fmt::arg("installs", parameter(first + 2)), fmt::arg("holds", parameter(first + 3)));
 }
 
-std::string VersionTable::lock_statement(std::string_view function) const {
-  return fmt::format(
-      "  SELECT n.oid INTO namespace FROM pg_catalog.pg_namespace n WHERE n.nspname = {};\n"
-      "  IF namespace IS NULL THEN {} END IF;\n"
-      "  IF pg_catalog.{}({}, namespace::pg_catalog.int4) IS NOT TRUE THEN\n    {}\n  END IF;",
-      quote_literal(schema_.text()), raise(refusal::gone, "the schema does not exist"), function,
-      lock_class, raise(refusal::busy, "another session is migrating the schema"));
-}
-
-std::string VersionTable::ownership_check(bool with_table) const {
-  if (with_table) {
-    return fmt::format(
-        "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE n.oid = namespace AND c.relname = {0}) THEN\n    {1}\n"
-        "  END IF;\n"
-        "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE n.oid = namespace AND c.relname = {0} AND {2}) THEN\n"
-        "    {3}\n  END IF;",
-        quote_literal(options_.name), raise(refusal::moved, "the version table is not there"),
-        ownership_condition(options_.owners, Lookup::one),
-        raise(refusal::foreign, "the version table is not ours alone"));
-  }
-  return fmt::format(
-      "  IF EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = namespace "
-      "AND c.relname = {}) THEN\n    {}\n  END IF;",
-      quote_literal(options_.name), raise(refusal::moved, "the version table is there already"));
+std::vector<std::optional<std::string>> VersionTable::entry_values(bool installs, Hold hold) const {
+  return {schema_.text(), options_.name, installs ? "true" : "false",
+          hold == Hold::session ? "true" : "false"};
 }
 
 // The newest digest stands for all rows in state applied; a row that is half-way says by itself how
 // far it is.
-std::string VersionTable::place_check(const Expected& expected) const {
+std::string VersionTable::place_condition(const Expected& expected) {
   const auto literal = [](const std::string& text) {
     return text.empty() ? "NULL" : quote_literal(text);
   };
   std::string condition = fmt::format(
-      "newest IS DISTINCT FROM {} OR unfinished IS DISTINCT FROM {}", literal(expected.digest),
-      expected.running == 0 ? "NULL" : fmt::to_string(expected.running));
+      "(pg_catalog.array_agg(v.digest ORDER BY v.position DESC))[1] IS NOT DISTINCT FROM {} "
+      "AND pg_catalog.min(v.revision) FILTER (WHERE v.state <> 'applied') IS NOT DISTINCT FROM {}",
+      literal(expected.digest), expected.running == 0 ? "NULL" : fmt::to_string(expected.running));
   if (!expected.progress.empty()) {
-    condition += " OR progress IS DISTINCT FROM " + literal(expected.progress);
+    condition += " AND pg_catalog.min(v.statement) FILTER (WHERE v.state <> 'applied') = " +
+                 literal(expected.progress);
   }
-  return fmt::format(
-      "  SELECT v.digest INTO newest FROM {0} v ORDER BY v.position DESC LIMIT 1;\n"
-      "  SELECT v.revision, v.statement INTO unfinished, progress FROM {0} v "
-      "WHERE v.state <> 'applied' LIMIT 1;\n"
-      "  IF {1} THEN\n    {2}\n  END IF;",
-      table_, condition, raise(refusal::moved, "the schema is not where the plan says"));
+  return refuse_unless(condition, refusal::moved, "the schema is not where the plan says");
 }
 
-pq::Message VersionTable::fence(const Expected& expected) const {
-  std::string body =
-      lock_statement("pg_try_advisory_xact_lock") + "\n" + ownership_check(!expected.installs);
-  std::string declarations = "  namespace pg_catalog.oid;\n";
-  if (!expected.installs) {
-    declarations +=
-        "  newest pg_catalog.text;\n  unfinished pg_catalog.int8;\n  progress pg_catalog.text;\n";
-    body += "\n" + place_check(expected);
-  }
-  return {.sql = block(declarations, body)};
+pq::Message VersionTable::place(const Expected& expected) const {
+  return {.sql = fmt::format("SELECT {} FROM {} v", place_condition(expected), table_)};
 }
 
-pq::Message VersionTable::lock() const {
-  return {.sql =
-              block("  namespace pg_catalog.oid;\n", lock_statement("pg_try_advisory_xact_lock"))};
+pq::Message VersionTable::place(const Expected& expected, const std::string& search_path) const {
+  return {.sql = fmt::format("SELECT {}, pg_catalog.set_config('search_path', $1, true) FROM {} v",
+                             place_condition(expected), table_),
+          .values = {search_path}};
 }
 
-pq::Message VersionTable::lock_session() const {
-  return {.sql = block("  namespace pg_catalog.oid;\n", lock_statement("pg_try_advisory_lock"))};
+pq::Message VersionTable::lock_with(std::string_view function) const {
+  return {
+      .sql = fmt::format("SELECT (CASE WHEN n.oid IS NULL THEN {} WHEN pg_catalog.{}({}, "
+                         "n.oid::pg_catalog.int4) THEN '0' ELSE {} END)::pg_catalog.int4 "
+                         "FROM (VALUES ($1::pg_catalog.name)) AS w (schema) "
+                         "LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema",
+                         refuse(refusal::gone, "the schema does not exist"), function, lock_class,
+                         refuse(refusal::busy, "another session is migrating the schema")),
+      .values = {schema_.text()}};
 }
 
-pq::Message VersionTable::unlock_session() { return {.sql = "DISCARD ALL"}; }
+pq::Message VersionTable::lock() const { return lock_with("pg_try_advisory_xact_lock"); }
 
-pq::Message VersionTable::insert(const AppliedRevision& row, const std::string& origin,
-                                 bool guarded) const {
+pq::Message VersionTable::lock_session() const { return lock_with("pg_try_advisory_lock"); }
+
+pq::Message VersionTable::unlock_all() {
+  return {.sql = "SELECT pg_catalog.pg_advisory_unlock_all()"};
+}
+
+pq::Message VersionTable::discard() { return {.sql = "DISCARD ALL"}; }
+
+pq::Message VersionTable::insert(const AppliedRevision& row, const std::string& origin, Guard guard,
+                                 std::string_view duration) const {
   const bool running = row.state == RowState::running;
   return {
       .sql = fmt::format(
           "INSERT INTO {} (position, revision, name, checksum, digest, state, guard, xid, "
-          "origin, run_id, tool_version, statement, statement_digest) VALUES ($1, $2, $3, $4, "
-          "$5, $6, {}, pg_catalog.pg_current_xact_id(), $7, $8, $9, $10, $11)",
-          table_, guarded ? "0" : "NULL"),
+          "origin, duration, run_id, tool_version, statement, statement_digest) VALUES ($1, $2, "
+          "$3, $4, $5, $6, {}, pg_catalog.pg_current_xact_id(), $7, {}, $8, $9, $10, $11)",
+          table_, guard == Guard::set ? "0" : "NULL", duration),
       .values = {fmt::to_string(row.position), fmt::to_string(row.number), row.name, row.checksum,
                  row.digest, std::string(to_text(row.state)), origin,
                  options_.run_id.empty() ? std::nullopt : std::optional(options_.run_id),
@@ -178,11 +200,21 @@ pq::Message VersionTable::insert(const AppliedRevision& row, const std::string& 
 
 pq::Message VersionTable::insert_guarded(const AppliedRevision& row,
                                          const std::string& origin) const {
-  return insert(row, origin, true);
+  return insert(row, origin, Guard::set);
+}
+
+pq::Message VersionTable::insert_finished(const AppliedRevision& row,
+                                          const std::string& origin) const {
+  return insert(row, origin, Guard::none,
+                "pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp()");
+}
+
+pq::Message VersionTable::remove_finished(const AppliedRevision& row) const {
+  return exactly_one(fmt::format("DELETE FROM {} WHERE position = {}", table_, row.position));
 }
 
 pq::Message VersionTable::insert_running(const AppliedRevision& row) const {
-  return insert(row, "run", false);
+  return insert(row, "run", Guard::none);
 }
 
 pq::Message VersionTable::guard(const AppliedRevision& row) const {
@@ -211,14 +243,11 @@ std::vector<pq::Message> VersionTable::set_guard(const AppliedRevision& row) con
 }
 
 // Anything but one row means that this transaction is not the one that set the guard.
-pq::Message VersionTable::exactly_one(const std::string& statement) const {
-  return {.sql = block("  changed pg_catalog.int8;\n",
-                       fmt::format("  {};\n  GET DIAGNOSTICS changed = ROW_COUNT;\n"
-                                   "  IF changed <> 1 THEN {} END IF;",
-                                   statement,
-                                   raise(refusal::escaped,
-                                         "the revision ended its own transaction, or its version "
-                                         "row is gone")))};
+pq::Message VersionTable::exactly_one(const std::string& change) {
+  return {.sql = fmt::format(
+              "WITH changed AS ({} RETURNING position) SELECT {} FROM changed", change,
+              refuse_unless("pg_catalog.count(*) = 1", refusal::escaped,
+                            "the revision ended its own transaction, or its version row is gone"))};
 }
 
 pq::Message VersionTable::close(const AppliedRevision& row) const {
@@ -274,7 +303,7 @@ pq::Message VersionTable::remove(const AppliedRevision& row) const {
 pq::Message VersionTable::change(const RowChange& change, const std::string& origin) const {
   switch (change.kind) {
     case RowChange::Kind::insert:
-      return insert(change.row, origin, false);
+      return insert(change.row, origin, Guard::none);
     case RowChange::Kind::remove:
       return {.sql = fmt::format("DELETE FROM {} WHERE position = $1", table_),
               .values = {fmt::to_string(change.position)}};

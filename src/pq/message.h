@@ -30,6 +30,8 @@ struct Message {
   std::string sql;
   std::vector<std::optional<std::string>> values = {};  ///< $1, $2, ... as text; nullopt is NULL
   std::function<void(const Row&)> on_row = {};
+  /// The session has `sql` prepared under this name: the server neither parses nor plans it again.
+  std::string_view prepared = {};
 };
 
 /// What came of one message.

@@ -67,8 +67,13 @@ void Pipeline::send(std::vector<Message> messages) {
     for (const auto& value : message.values) {
       values.push_back(value ? value->c_str() : nullptr);
     }
-    if (PQsendQueryParams(handle, message.sql.c_str(), static_cast<int>(values.size()), nullptr,
-                          values.data(), nullptr, nullptr, 0) != 1) {
+    const auto count = static_cast<int>(values.size());
+    const int sent = message.prepared.empty()
+                         ? PQsendQueryParams(handle, message.sql.c_str(), count, nullptr,
+                                             values.data(), nullptr, nullptr, 0)
+                         : PQsendQueryPrepared(handle, std::string(message.prepared).c_str(), count,
+                                               values.data(), nullptr, nullptr, 0);
+    if (sent != 1) {
       fail();
     }
   }

@@ -25,6 +25,7 @@ Failure failure_of(const std::string& message, const std::string& hint = {}) {
 
 Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup)
     : name_(SchemaName::existing(schema)),
+      group_plan_(&plan),
       plan_(&plan),
       missing_(missing),
       options_(*setup.migrate),
@@ -148,6 +149,9 @@ void Job::judge(pq::Deadline now) {
 
 void Job::judge_contention(const Outcome& outcome, pq::Deadline now) {
   ++tries_;
+  failure_ = outcome.failure;
+  ++new_lock_waits_;
+  met_lock_ = true;
   if (tries_ >= patience_.tries) {
     finish(Result::busy, outcome.failure);
     return;
@@ -283,13 +287,18 @@ void Job::stop(pq::Deadline now) {
 
 void Job::give_up(Result result, const std::string& why) {
   const bool unsettled = in_doubt_ && (state_ == State::waiting || state_ == State::sent);
+  // It was started, and met a lock: that is what its people need to know.
+  if (!unsettled && result == Result::not_started && met_lock_) {
+    finish(Result::busy, failure_);
+    return;
+  }
   finish(unsettled ? Result::in_doubt : result,
          why.empty() ? std::nullopt : std::optional(failure_of(why)));
 }
 
-void Job::finish(Result result, const std::optional<Failure>& failure) {
+void Job::finish(Result result, std::optional<Failure> failure) {
   result_ = result;
-  failure_ = failure;
+  failure_ = std::move(failure);
   state_ = State::over;
   next_.reset();
 }
@@ -304,6 +313,9 @@ SchemaReport Job::report(pq::Deadline now) const {
   report.tries = tries_ + losses_;
   if (started_at_ != pq::Deadline{}) {
     report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_at_);
+  }
+  if (blocker_ && result_ == Result::busy) {
+    report.blocker = std::make_unique<Blocker>(*blocker_);
   }
   if (failure_) {
     report.failure = std::make_unique<Failure>(*failure_);

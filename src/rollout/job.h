@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "migrate/migrator.h"
 #include "pq/connection.h"
@@ -59,6 +60,17 @@ class Job {
   bool is_alone() const { return next_ && next_->alone; }
   /// More segments of this schema follow on the same connection, which holds its lock.
   bool holds_connection() const { return state_ == State::ready && is_alone(); }
+  /// Must not share the pipeline: it has met a lock, or its like takes long.
+  bool wants_room() const { return is_slow() || takes_long_; }
+  /// Has met a lock: another connection than the others'.
+  bool is_slow() const { return met_lock_; }
+  void expect_long() { takes_long_ = true; }
+  /// Tries that met a lock since the last call.
+  std::uint32_t take_lock_waits() { return std::exchange(new_lock_waits_, 0); }
+  /// Began with this very plan.
+  bool is_of(const Plan& plan) const { return group_plan_ == &plan; }
+  /// Who stands in its way, seen from outside while a segment was under way.
+  void saw(const Blocker& blocker) { blocker_ = blocker; }
   bool leaves_traces() const { return migrator_ && migrator_->leaves_traces(); }
 
   void fold(const pq::FlightAnswer& answer, pq::Deadline now);
@@ -94,9 +106,10 @@ class Job {
   void judge_contention(const Outcome& outcome, pq::Deadline now);
   void judge_busy(const std::optional<Failure>& failure, pq::Deadline now);
   void read_again(pq::Deadline at);
-  void finish(Result result, const std::optional<Failure>& failure = std::nullopt);
+  void finish(Result result, std::optional<Failure> failure = std::nullopt);
 
   SchemaName name_;
+  const Plan* group_plan_;
   const Plan* plan_;
   Missing missing_;
   const MigrateOptions& options_;
@@ -118,6 +131,10 @@ class Job {
   bool interrupted_ = false;
   std::uint32_t tries_ = 0;
   std::uint32_t losses_ = 0;
+  bool met_lock_ = false;
+  std::uint32_t new_lock_waits_ = 0;
+  bool takes_long_ = false;
+  std::optional<Blocker> blocker_;
   std::uint32_t steps_ = 0;
   std::string exhausted_;
   RevisionNumber from_ = 0;

@@ -8,6 +8,12 @@ void Observers::started(const Progress& progress) {
   }
 }
 
+void Observers::wave_started(const Progress& progress, std::size_t schemas) {
+  for (Observer* observer : all_) {
+    observer->wave_started(progress, schemas);
+  }
+}
+
 void Observers::finished(const SchemaReport& schema, const Progress& progress) {
   for (Observer* observer : all_) {
     observer->finished(schema, progress);

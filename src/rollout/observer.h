@@ -45,6 +45,9 @@ class Observer {
   Observer& operator=(const Observer&) = delete;
 
   virtual void started(const Progress& progress) = 0;
+  /// A wave begins: progress.wave of progress.waves, with so many schemas that have something to
+  /// do. Only in runs of several waves.
+  virtual void wave_started(const Progress& /*progress*/, std::size_t /*schemas*/) {}
   virtual void finished(const SchemaReport& schema, const Progress& progress) = 0;
   /// About twice a second, also while nothing ends.
   virtual void tick(const Progress& progress) = 0;
@@ -57,6 +60,7 @@ class Observers : public Observer {
   explicit Observers(std::vector<Observer*> all) : all_(std::move(all)) {}
 
   void started(const Progress& progress) override;
+  void wave_started(const Progress& progress, std::size_t schemas) override;
   void finished(const SchemaReport& schema, const Progress& progress) override;
   void tick(const Progress& progress) override;
   void ended(const Report& report) override;

@@ -13,6 +13,14 @@ using namespace std::chrono_literals;
 
 // A signal that arrives between a look at its flag and poll() is seen this much later.
 constexpr auto longest_poll = 200ms;
+// A schema that takes longer than this is looked at from outside, as often.
+constexpr auto look_interval = 300ms;
+constexpr auto long_time = 1s;
+
+// The newest standby's delay; NULL while it says nothing.
+constexpr const char* lag_question =
+    "SELECT pg_catalog.max((EXTRACT(epoch FROM r.replay_lag) * 1000)::pg_catalog.int8) "
+    "FROM pg_catalog.pg_stat_replication r";
 
 }  // namespace
 
@@ -22,30 +30,26 @@ Rollout::Rollout(const RolloutOptions& options, const Replan& replan, Observer& 
       replan_(replan),
       observer_(observer),
       control_(control),
-      signals_(signals) {}
+      signals_(signals),
+      watch_(control) {}
 
 Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks) {
   groups_ = &groups;
   tasks_ = &tasks;
-  const pq::Deadline begin = pq::Clock::now();
-  for (std::uint32_t i = 0; i < tasks.size(); ++i) {
-    if (!groups[tasks[i].group].plan.empty()) {
-      to_do_.push_back(i);
-    }
-  }
-  const std::size_t connections = std::min(options_.jobs, to_do_.size());
-  for (std::size_t i = 0; i < connections; ++i) {
-    workers_.push_back(std::make_unique<Worker>(options_.worker));
-  }
+  begin_ = pq::Clock::now();
+  plan_work(groups, tasks);
+  make_workers();
   observer_.started(progress());
   for (const Task& task : tasks) {
     if (groups[task.group].plan.empty()) {
       report_unstarted(task, Result::unchanged, "");
     }
   }
+  start_wave(begin_);
   while (report_.schemas.size() < tasks.size()) {
     const pq::Deadline now = pq::Clock::now();
     heed_signals(now);
+    check_budgets(now);
     assign(now);
     if (out_of_workers()) {
       end_waiting(Result::not_started, workers_.front()->why(), now);
@@ -55,13 +59,141 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
       break;
     }
     wait(now);
+    end_wave(now);
   }
   drain();
+  watch_.settle(pq::Clock::now() + 2s);
   report_.interrupted = signals_.load() > 0;
   report_.duration =
-      std::chrono::duration_cast<std::chrono::milliseconds>(pq::Clock::now() - begin);
+      std::chrono::duration_cast<std::chrono::milliseconds>(pq::Clock::now() - begin_);
   observer_.ended(report_);
   return std::move(report_);
+}
+
+// Canaries first, then by name. A revision that must run in one schema at a time comes last, so
+// that it keeps nobody else waiting.
+void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks) {
+  const auto& canaries = options_.waves.canaries;
+  for (const std::string& canary : canaries) {
+    const bool is_task = std::any_of(tasks.begin(), tasks.end(),
+                                     [&](const Task& task) { return task.schema == canary; });
+    if (!is_task) {
+      throw UsageError(fmt::format("the canary {} is not among the selected schemas", canary),
+                       "Name one that is, or a number of schemas.");
+    }
+  }
+  for (std::uint32_t i = 0; i < tasks.size(); ++i) {
+    if (!groups[tasks[i].group].plan.empty()) {
+      to_do_.push_back(i);
+    }
+  }
+  const auto first_other =
+      std::stable_partition(to_do_.begin(), to_do_.end(), [&](std::uint32_t i) {
+        return std::find(canaries.begin(), canaries.end(), tasks[i].schema) != canaries.end();
+      });
+  wave_ends_ = wave_ends(options_.waves, to_do_.size(),
+                         static_cast<std::size_t>(first_other - to_do_.begin()));
+  takes_long_.resize(groups.size());
+}
+
+void Rollout::make_workers() {
+  const std::size_t main = std::min(options_.jobs, to_do_.size());
+  for (std::size_t i = 0; i < main; ++i) {
+    workers_.push_back(std::make_unique<Worker>(options_.worker));
+  }
+  // They connect only when a schema has met a lock.
+  for (std::size_t i = 0; i < (main + 1) / 2; ++i) {
+    workers_.push_back(std::make_unique<Worker>(options_.worker, Worker::Lane::slow));
+  }
+}
+
+bool Rollout::is_idle() const {
+  return std::none_of(workers_.begin(), workers_.end(),
+                      [](const auto& worker) { return worker->is_busy(); });
+}
+
+void Rollout::start_wave(pq::Deadline now) {
+  wave_begin_problems_ = problems_;
+  wave_begin_lock_waits_ = lock_waits_;
+  const bool is_canary = wave_ends_.size() > 1 && wave_ == 0;
+  for (const auto& worker : workers_) {
+    worker->limit_depth(is_canary ? 1 : options_.worker.depth);
+  }
+  if (wave_ends_.size() > 1) {
+    const std::size_t begin = wave_ == 0 ? 0 : wave_ends_[wave_ - 1];
+    observer_.wave_started(progress(), wave_ends_[wave_] - begin);
+    pause_until_ = wave_ == 0 ? now : now + options_.waves.pause;
+  }
+}
+
+// Over only when nothing of it is left: what waits for a lock belongs to it.
+void Rollout::end_wave(pq::Deadline now) {
+  const bool is_over = next_ < to_do_.size() && next_ == wave_ends_[wave_] && jobs_.empty();
+  if (!is_over || !may_begin()) {
+    return;
+  }
+  check_budgets(now);
+  if (options_.budgets.replica_lag) {
+    check_replica_lag(now);
+  }
+  if (!may_begin()) {
+    return;
+  }
+  const std::size_t schemas = wave_ends_[wave_ + 1] - wave_ends_[wave_];
+  if (options_.waves.confirm && !options_.waves.confirm(wave_ + 2, schemas)) {
+    stop(fmt::format("wave {} was not confirmed", wave_ + 2));
+    return;
+  }
+  ++wave_;
+  start_wave(pq::Clock::now());
+}
+
+void Rollout::stop(const std::string& why) {
+  if (report_.stopped_by.empty()) {
+    report_.stopped_by = why;
+  }
+}
+
+void Rollout::check_budgets(pq::Deadline now) {
+  if (!may_begin() || to_do_.empty()) {
+    return;
+  }
+  const Budgets& budgets = options_.budgets;
+  const std::size_t begin = wave_ == 0 ? 0 : wave_ends_[wave_ - 1];
+  const std::size_t problems = problems_ - wave_begin_problems_;
+  const std::size_t lock_waits = lock_waits_ - wave_begin_lock_waits_;
+  if (budgets.failures && problems > budgets.failures->of(wave_ends_[wave_] - begin)) {
+    stop(fmt::format("{} {} failed, more than --max-failures allows", problems,
+                     problems == 1 ? "schema" : "schemas"));
+  } else if (budgets.lock_waits && lock_waits > *budgets.lock_waits) {
+    stop(fmt::format("{} tries met a lock, more than --max-lock-waits allows", lock_waits));
+  } else if (budgets.duration && now - begin_ > *budgets.duration) {
+    stop("the run takes longer than --max-duration allows");
+  } else if (budgets.replica_lag && now - last_lag_check_ > 1s) {
+    check_replica_lag(now);
+  }
+}
+
+void Rollout::check_replica_lag(pq::Deadline now) {
+  last_lag_check_ = now;
+  std::chrono::milliseconds lag{0};
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = lag_question, .on_row = [&lag](const pq::Row& row) {
+                        const std::string text(row.text(0));
+                        lag = std::chrono::milliseconds(text.empty() ? 0 : std::stoll(text));
+                      }});
+  watch_.settle(now + 2s);
+  try {
+    const pq::FlightAnswer answer = control_.wait_for_answer(std::move(messages), now + 2s);
+    if (const pq::Answer* failure = answer.failure()) {
+      stop("the standbys' delay cannot be read: " + failure->error->message);
+    }
+  } catch (const pq::ConnectionLost& error) {
+    stop(fmt::format("the standbys' delay cannot be read: {}", error.what()));
+  }
+  if (lag > *options_.budgets.replica_lag) {
+    stop(fmt::format("a standby is {} ms behind, more than --max-replica-lag allows", lag.count()));
+  }
 }
 
 // A session closed with an unread answer, or while it begins, puts a FATAL line into the server's
@@ -69,9 +201,7 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
 void Rollout::drain() {
   const pq::Deadline until = pq::Clock::now() + 5s;
   for (pq::Deadline now = pq::Clock::now(); now < until; now = pq::Clock::now()) {
-    const bool is_idle = std::none_of(workers_.begin(), workers_.end(),
-                                      [](const auto& worker) { return worker->is_busy(); });
-    if (is_idle) {
+    if (is_idle()) {
       return;
     }
     wait(now);
@@ -90,9 +220,7 @@ void Rollout::heed_signals(pq::Deadline now) {
   if (signals > 1) {
     close_all(now);
   }
-  const bool is_idle = std::none_of(workers_.begin(), workers_.end(),
-                                    [](const auto& worker) { return worker->is_busy(); });
-  if (!may_begin() && is_idle) {
+  if (!may_begin() && is_idle()) {
     give_up_waiting(signals > 0 ? Result::interrupted : Result::not_started, now);
   }
 }
@@ -125,6 +253,7 @@ void Rollout::give_up_waiting(Result result, pq::Deadline now) {
 
 // By pid, over the idle control connection: libpq 15's own cancel connects anew, without deadline.
 void Rollout::cancel_running() {
+  watch_.settle(pq::Clock::now() + 2s);
   for (const auto& worker : workers_) {
     if (!worker->is_cancellable()) {
       continue;
@@ -147,12 +276,11 @@ void Rollout::cancel_running() {
 void Rollout::assign(pq::Deadline now) {
   for (const auto& worker : workers_) {
     worker->continue_holder(may_begin(), now);
-    const bool has_work = next_ < to_do_.size() || !waiting_.empty();
-    if (has_work) {
+    if (has_work(worker->lane())) {
       worker->connect(now);
     }
     while (worker->can_take()) {
-      Job* job = next_job(now);
+      Job* job = next_job(*worker, now);
       if (job == nullptr) {
         break;
       }
@@ -162,24 +290,62 @@ void Rollout::assign(pq::Deadline now) {
   }
 }
 
-Job* Rollout::next_job(pq::Deadline now) {
-  const auto due = std::find_if(waiting_.begin(), waiting_.end(), [now](const Job* job) {
-    return job->state() == Job::State::ready || job->ready_at() <= now;
-  });
-  if (due != waiting_.end() && (may_begin() || (*due)->is_unsettled())) {
-    Job* job = *due;
-    waiting_.erase(due);
-    job->wake();
-    return job;
+bool Rollout::has_work(Worker::Lane lane) const {
+  if (lane == Worker::Lane::slow) {
+    return std::any_of(waiting_.begin(), waiting_.end(),
+                       [](const Job* job) { return job->is_slow(); });
   }
-  if (!may_begin() || next_ == to_do_.size()) {
+  return next_ < to_do_.size() || !waiting_.empty();
+}
+
+// Where no connection could be had for the slow lane, the main one serves it.
+bool Rollout::takes_lane(const Worker& worker, const Job& job) const {
+  if (worker.lane() == Worker::Lane::slow) {
+    return job.is_slow();
+  }
+  return !job.is_slow() || std::all_of(workers_.begin(), workers_.end(), [](const auto& other) {
+    return other->lane() == Worker::Lane::main || other->state() == Worker::State::retired;
+  });
+}
+
+Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
+  Job* job = next_waiting(worker, now);
+  return job != nullptr || worker.lane() == Worker::Lane::slow ? job : next_new(worker);
+}
+
+Job* Rollout::next_waiting(const Worker& worker, pq::Deadline now) {
+  const auto due = std::find_if(waiting_.begin(), waiting_.end(), [&](const Job* job) {
+    return (job->state() == Job::State::ready || job->ready_at() <= now) &&
+           (may_begin() || job->is_unsettled()) && takes_lane(worker, *job) &&
+           worker.can_take(*job);
+  });
+  if (due == waiting_.end()) {
     return nullptr;
   }
-  const Task& task = (*tasks_)[to_do_[next_++]];
+  Job* job = *due;
+  waiting_.erase(due);
+  job->wake();
+  return job;
+}
+
+Job* Rollout::next_new(const Worker& worker) {
+  const bool is_paused = pq::Clock::now() < pause_until_;
+  if (!may_begin() || is_paused || next_ == wave_ends_[wave_]) {
+    return nullptr;
+  }
+  const Task& task = (*tasks_)[to_do_[next_]];
   const TaskGroup& group = (*groups_)[task.group];
-  jobs_.push_back(std::make_unique<Job>(
+  auto job = std::make_unique<Job>(
       task.schema, group.plan, group.missing,
-      Job::Setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience}));
+      Job::Setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience});
+  if (takes_long_[task.group]) {
+    job->expect_long();
+  }
+  if (!worker.can_take(*job)) {
+    return nullptr;
+  }
+  ++next_;
+  jobs_.push_back(std::move(job));
   return jobs_.back().get();
 }
 
@@ -193,12 +359,18 @@ void Rollout::wait(pq::Deadline now) {
       until = std::min(until, std::max(worker->deadline(), now + 1ms));
     }
   }
+  entries.push_back({.fd = watch_.socket(),
+                     .events = static_cast<short>(watch_.wants_write() ? POLLIN | POLLOUT : POLLIN),
+                     .revents = 0});
   for (const Job* job : waiting_) {
     until = std::min(until, std::max(job->ready_at(), now + 1ms));
   }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
   ::poll(entries.data(), entries.size(), static_cast<int>(left));
   const pq::Deadline later = pq::Clock::now();
+  if (entries.back().revents != 0 && watch_.advance()) {
+    look(later);
+  }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const bool overdue =
         workers_[i]->state() == Worker::State::connecting && later >= workers_[i]->deadline();
@@ -206,6 +378,18 @@ void Rollout::wait(pq::Deadline now) {
       workers_[i]->advance(later);
     }
     collect(*workers_[i], later);
+  }
+  if (later - last_look_ >= look_interval) {
+    last_look_ = later;
+    std::vector<int> pids;
+    for (const auto& worker : workers_) {
+      if (worker->current() != nullptr && later - worker->current_since() >= look_interval) {
+        pids.push_back(worker->backend_pid());
+      }
+    }
+    if (!options_.via_pooler) {
+      watch_.ask(pids);
+    }
   }
   if (later - last_tick_ >= 500ms) {
     last_tick_ = later;
@@ -215,23 +399,47 @@ void Rollout::wait(pq::Deadline now) {
   }
 }
 
+// What was seen belongs to the schema that is at the server now.
+void Rollout::look(pq::Deadline now) {
+  for (const auto& worker : workers_) {
+    Job* job = worker->current();
+    const auto sight = watch_.sights().find(worker->backend_pid());
+    const bool is_long = job != nullptr && now - worker->current_since() >= look_interval;
+    if (is_long && sight != watch_.sights().end() && sight->second.blocker) {
+      job->saw(*sight->second.blocker);
+    }
+  }
+}
+
 void Rollout::collect(Worker& worker, pq::Deadline now) {
   for (Job* job : worker.released()) {
     if (job->state() == Job::State::over) {
       finish(job, now);
     } else {
+      lock_waits_ += job->take_lock_waits();
       waiting_.push_back(job);
     }
   }
 }
 
 void Rollout::finish(Job* job, pq::Deadline now) {
-  if (!job->exhausted().empty() && report_.stopped_by.empty()) {
-    report_.stopped_by = "the server ran out of room: " + job->exhausted();
+  if (!job->exhausted().empty()) {
+    stop("the server ran out of room: " + job->exhausted());
   }
   SchemaReport schema = job->report(now);
+  learn(*job, schema.duration);
   std::erase_if(jobs_, [job](const auto& owned) { return owned.get() == job; });
   add(std::move(schema));
+}
+
+// A group whose schemas take long is not lined up one behind the other on a connection.
+void Rollout::learn(const Job& job, std::chrono::milliseconds duration) {
+  if (job.is_slow() || duration < long_time) {
+    return;
+  }
+  for (std::size_t i = 0; i < takes_long_.size(); ++i) {
+    takes_long_[i] = takes_long_[i] || job.is_of((*groups_)[i].plan);
+  }
 }
 
 void Rollout::add(SchemaReport schema) {
@@ -276,7 +484,7 @@ void Rollout::report_unstarted(const Task& task, Result result, const std::strin
 
 bool Rollout::out_of_workers() const {
   return !workers_.empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->state() == Worker::State::retired;
+    return worker->lane() == Worker::Lane::slow || worker->state() == Worker::State::retired;
   });
 }
 
@@ -289,19 +497,28 @@ Progress Rollout::progress() const {
   progress.waiting = waiting_.size();
   progress.retried = retried_;
   progress.counts = counts_;
+  progress.wave = wave_ + 1;
+  progress.waves = std::max<std::size_t>(wave_ends_.size(), 1);
   return progress;
 }
 
 std::vector<Activity> Rollout::activities(pq::Deadline now) const {
   std::vector<Activity> activities;
-  for (const auto& job : jobs_) {
-    if (job->started_at() == pq::Deadline{}) {
+  for (const auto& worker : workers_) {
+    const Job* job = worker->current();
+    if (job == nullptr) {
       continue;
     }
     Activity activity;
     activity.schema = job->schema();
     activity.duration =
         std::chrono::duration_cast<std::chrono::milliseconds>(now - job->started_at());
+    const auto sight = watch_.sights().find(worker->backend_pid());
+    if (sight != watch_.sights().end() && now - worker->current_since() >= look_interval) {
+      activity.statement = sight->second.statement;
+      activity.wait = sight->second.wait;
+      activity.blocker = sight->second.blocker;
+    }
     activities.push_back(std::move(activity));
   }
   std::sort(activities.begin(), activities.end(),

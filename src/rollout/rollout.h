@@ -11,6 +11,8 @@
 
 #include "rollout/job.h"
 #include "rollout/observer.h"
+#include "rollout/watch.h"
+#include "rollout/waves.h"
 #include "rollout/worker.h"
 
 namespace tenantctl {
@@ -32,11 +34,14 @@ struct RolloutOptions {
   Patience patience;
   std::size_t jobs = 4;  ///< connections to work with
   bool via_pooler = false;
+  WaveOptions waves;
+  Budgets budgets;
 };
 
 /// Takes many schemas along their plans over a few connections, in one thread: a poll loop with a
-/// deadline on every wait. Goes on after a failed schema. What it says of a schema is what the
-/// server's COMMIT, or a reading under the schema's lock, said.
+/// deadline on every wait. Goes on after a failed schema, within its budgets, and in waves if
+/// asked. What it says of a schema is what the server's COMMIT, or a reading under the schema's
+/// lock, said.
 class Rollout {
  public:
   /// `signals` counts SIGINT and SIGTERM: at 1 nothing new is begun and what runs is cancelled, at
@@ -45,7 +50,8 @@ class Rollout {
   Rollout(const RolloutOptions& options, const Replan& replan, Observer& observer,
           pq::Pipeline& control, const std::atomic<int>& signals);
 
-  /// One report per task. Throws ConnectFailed if no connection could be made at all.
+  /// One report per task. Throws ConnectFailed if no connection could be made at all, UsageError
+  /// for a canary that is no task.
   Report run(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks);
 
  private:
@@ -54,8 +60,21 @@ class Rollout {
   void cancel_running();
   void close_all(pq::Deadline now);
   void give_up_waiting(Result result, pq::Deadline now);
+  void plan_work(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks);
+  void make_workers();
   void assign(pq::Deadline now);
-  Job* next_job(pq::Deadline now);
+  bool has_work(Worker::Lane lane) const;
+  Job* next_job(const Worker& worker, pq::Deadline now);
+  Job* next_waiting(const Worker& worker, pq::Deadline now);
+  Job* next_new(const Worker& worker);
+  bool takes_lane(const Worker& worker, const Job& job) const;
+  void learn(const Job& job, std::chrono::milliseconds duration);
+  void end_wave(pq::Deadline now);
+  void start_wave(pq::Deadline now);
+  void check_budgets(pq::Deadline now);
+  void check_replica_lag(pq::Deadline now);
+  void stop(const std::string& why);
+  void look(pq::Deadline now);
   void wait(pq::Deadline now);
   void collect(Worker& worker, pq::Deadline now);
   void finish(Job* job, pq::Deadline now);
@@ -64,6 +83,7 @@ class Rollout {
   void add(SchemaReport schema);
   bool out_of_workers() const;
   bool may_begin() const { return signals_.load() == 0 && report_.stopped_by.empty(); }
+  bool is_idle() const;
   Progress progress() const;
   std::vector<Activity> activities(pq::Deadline now) const;
 
@@ -75,8 +95,19 @@ class Rollout {
 
   const std::vector<TaskGroup>* groups_ = nullptr;
   const std::vector<Task>* tasks_ = nullptr;
-  std::vector<std::uint32_t> to_do_;        ///< tasks with something to do
-  std::size_t next_ = 0;                    ///< of to_do_, the next to begin
+  std::vector<std::uint32_t> to_do_;    ///< tasks with something to do, in order of work
+  std::size_t next_ = 0;                ///< of to_do_, the next to begin
+  std::vector<std::size_t> wave_ends_;  ///< in to_do_
+  std::size_t wave_ = 0;
+  std::size_t wave_begin_problems_ = 0;
+  std::size_t wave_begin_lock_waits_ = 0;
+  pq::Deadline pause_until_{};
+  std::vector<bool> takes_long_;  ///< by group: its schemas take longer than a second
+  std::size_t lock_waits_ = 0;
+  pq::Deadline begin_{};
+  Watch watch_;
+  pq::Deadline last_look_{};
+  pq::Deadline last_lag_check_{};
   std::vector<std::unique_ptr<Job>> jobs_;  ///< begun and not over
   std::vector<Job*> waiting_;
   std::vector<std::unique_ptr<Worker>> workers_;

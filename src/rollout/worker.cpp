@@ -47,7 +47,43 @@ void Worker::connect_failed(const pq::ConnectFailed& error, pq::Deadline now) {
 }
 
 bool Worker::can_take() const {
-  return state_ == State::ready && holder_ == nullptr && flights_.size() < options_.depth;
+  const std::size_t in_flight = segments_in_flight();
+  const bool has_room = in_flight < depth() && schemas_ + in_flight < options_.schemas_per_session;
+  return state_ == State::ready && holder_ == nullptr && has_room &&
+         (flights_.empty() || !flights_.back().exclusive);
+}
+
+bool Worker::can_take(const Job& job) const {
+  return can_take() && (!job.wants_room() || segments_in_flight() == 0);
+}
+
+std::size_t Worker::depth() const {
+  const std::size_t most = std::min(options_.depth, most_);
+  if (!options_.adapts) {
+    return most;
+  }
+  if (!schema_time_ || *schema_time_ > 1s) {
+    return 1;
+  }
+  const auto round_trip = round_trip_.value_or(0us);
+  const auto fills = round_trip / std::max(*schema_time_, 1us) + 2;
+  return std::min(most, static_cast<std::size_t>(fills));
+}
+
+Job* Worker::current() const {
+  for (const Flight& flight : flights_) {
+    if (flight.job != nullptr) {
+      return flight.job;
+    }
+  }
+  return nullptr;
+}
+
+std::size_t Worker::segments_in_flight() const {
+  const auto count = std::count_if(flights_.begin(), flights_.end(), [](const Flight& flight) {
+    return flight.purpose == Purpose::segment;
+  });
+  return static_cast<std::size_t>(count);
 }
 
 void Worker::take(Job& job, pq::Deadline now) {
@@ -76,23 +112,48 @@ void Worker::continue_holder(bool may_begin, pq::Deadline now) {
 }
 
 void Worker::send_segment(Job& job, pq::Deadline now) {
+  const bool exclusive = job.wants_room();
   Segment segment = job.take(now);
   const bool discards = !segment.alone && job.leaves_traces();
+  const bool took_setup = segment.discards;
   try {
-    send(Purpose::segment, &job, std::move(segment.messages));
+    send({.purpose = Purpose::segment,
+          .job = &job,
+          .holds_lock = segment.holds_lock,
+          .exclusive = exclusive,
+          .sent_at = now},
+         std::move(segment.messages));
     if (discards) {
-      std::vector<pq::Message> discard;
-      discard.push_back({.sql = "DISCARD ALL"});
-      send(Purpose::discard, nullptr, std::move(discard));
+      discard();
+    } else if (took_setup) {
+      send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
     }
   } catch (const pq::ConnectionLost& error) {
     drop(error.what(), now);
   }
 }
 
-void Worker::send(Purpose purpose, Job* job, std::vector<pq::Message> messages) {
-  flights_.push_back({purpose, job});
+void Worker::send(const Flight& flight, std::vector<pq::Message> messages) {
+  if (messages.empty()) {
+    return;
+  }
+  flights_.push_back(flight);
+  flights_.back().found_idle = flights_.size() == 1;
+  if (flights_.size() == 1) {
+    current_since_ = pq::Clock::now();
+  }
   pipeline_->send(std::move(messages));
+}
+
+void Worker::send(Purpose purpose, pq::Message message) {
+  std::vector<pq::Message> messages;
+  messages.push_back(std::move(message));
+  send({.purpose = purpose}, std::move(messages));
+}
+
+void Worker::discard() {
+  send(Purpose::discard, VersionTable::discard());
+  send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
 }
 
 int Worker::socket() const {
@@ -131,6 +192,9 @@ void Worker::advance_connecting(pq::Deadline now) {
     down_since_.reset();
     rollback_sent_ = false;
     discard_due_ = false;
+    unlock_due_ = false;
+    schemas_ = 0;
+    send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
   } catch (const pq::ConnectFailed& error) {
     connect_failed(error, now);
   } catch (const pq::ConnectionLost& error) {
@@ -155,17 +219,49 @@ void Worker::advance_ready(pq::Deadline now) {
     while (auto answer = pipeline_->take()) {
       const Flight flight = flights_.front();
       flights_.pop_front();
+      measure(flight, now);
       land(flight, *answer, now);
       recover(*answer);
     }
+    recycle(now);
   } catch (const pq::ConnectionLost& error) {
     drop(error.what(), now);
+    if (failed_setups_ >= 3) {
+      state_ = State::retired;
+    }
   }
+}
+
+void Worker::measure(const Flight& flight, pq::Deadline now) {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  if (flight.purpose == Purpose::setup && flight.found_idle) {
+    round_trip_ = duration_cast<microseconds>(now - flight.sent_at);
+  }
+  if (flight.purpose == Purpose::segment) {
+    const auto whole = duration_cast<microseconds>(now - std::max(flight.sent_at, current_since_));
+    const auto travel = flight.found_idle ? round_trip_.value_or(0us) : 0us;
+    const auto time = std::max(whole - travel, 1us);
+    schema_time_ = schema_time_ ? (*schema_time_ * 3 + time) / 4 : time;
+    ++schemas_;
+  }
+  current_since_ = now;
+}
+
+void Worker::recycle(pq::Deadline now) {
+  if (schemas_ < options_.schemas_per_session || is_busy()) {
+    return;
+  }
+  pipeline_.reset();
+  connection_.reset();
+  state_ = State::idle;
+  deadline_ = now;
 }
 
 void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Deadline now) {
   switch (flight.purpose) {
     case Purpose::segment:
+      unlock_due_ = unlock_due_ || (flight.holds_lock && answer.failure() != nullptr);
       flight.job->fold(answer, now);
       if (flight.job == holder_ && flight.job->holds_connection()) {
         return;
@@ -181,6 +277,25 @@ void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Dead
     case Purpose::discard:
       discard_due_ = answer.failure() != nullptr;
       break;
+    case Purpose::unlock:
+      unlock_due_ = unlock_due_ || answer.failure() != nullptr;
+      break;
+    case Purpose::setup:
+      check_setup(answer);
+      break;
+  }
+}
+
+// Refused behind a failed segment, it comes again with the DISCARD ALL before it.
+void Worker::check_setup(const pq::FlightAnswer& answer) {
+  const pq::Answer* failure = answer.failure();
+  if (failure == nullptr) {
+    failed_setups_ = 0;
+  } else if (failure->error->is("57014")) {
+    send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
+  } else if (!failure->error->is("25P02")) {
+    ++failed_setups_;
+    throw pq::ConnectionLost("the session could not be set up: " + failure->error->message);
   }
 }
 
@@ -189,16 +304,15 @@ void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Dead
 void Worker::recover(const pq::FlightAnswer& answer) {
   if (answer.in_failed_transaction && !rollback_sent_) {
     rollback_sent_ = true;
-    std::vector<pq::Message> rollback;
-    rollback.push_back({.sql = "ROLLBACK"});
-    send(Purpose::rollback, nullptr, std::move(rollback));
+    send(Purpose::rollback, {.sql = "ROLLBACK"});
   }
-  // Right behind the ROLLBACK, before the next schema's segment.
-  if (discard_due_) {
-    discard_due_ = false;
-    std::vector<pq::Message> discard;
-    discard.push_back({.sql = "DISCARD ALL"});
-    send(Purpose::discard, nullptr, std::move(discard));
+  // Right behind the ROLLBACK, before the next schema's segment. It must not wait for a look at the
+  // flight behind: a schema's lock is not kept while nothing runs.
+  if (std::exchange(discard_due_, false)) {
+    discard();
+  }
+  if (std::exchange(unlock_due_, false)) {
+    send(Purpose::unlock, VersionTable::unlock_all());
   }
 }
 

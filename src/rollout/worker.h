@@ -12,19 +12,31 @@
 
 namespace tenantctl {
 
-/// A connection at work in a rollout's poll loop: takes jobs, sends their segments (up to `depth`
-/// schemas in flight), hands the answers back. Connects, and after a loss connects again, by
+/// A connection at work in a rollout's poll loop: takes jobs, sends their segments (several schemas
+/// in flight, see depth()), hands the answers back. Connects, and after a loss connects again, by
 /// itself. Jobs belong to the rollout; a worker forgets a job once its answer is folded, except one
 /// that holds the connection (work outside a transaction, under a session lock).
 class Worker {
  public:
+  /// Schemas that met a lock go on in a lane of their own, so that the others never wait for them.
+  enum class Lane { main, slow };
+
   struct Options {
     pq::ConnectOptions connect;
-    std::size_t depth = 1;
+    std::size_t depth = 8;  ///< at most so many schemas in flight
+    bool adapts = true;     ///< fewer where a round trip is short beside a schema's work
+    /// A backend's caches grow with every schema that it touches (about 85 kB for 20 revisions,
+    /// scripts/bench --backend-memory): so many schemas, then a new connection.
+    std::size_t schemas_per_session = 500;
+    /// Sent first on each connection, and again after a DISCARD ALL; see session_setup().
+    std::vector<pq::Message> setup;
     std::chrono::milliseconds reconnect_timeout{30'000};
   };
 
-  explicit Worker(Options options) : options_(std::move(options)) {}
+  explicit Worker(Options options, Lane lane = Lane::main)
+      : options_(std::move(options)), lane_(lane) {}
+
+  Lane lane() const { return lane_; }
 
   enum class State {
     idle,  ///< no connection yet, or lost: connects when there is work
@@ -40,6 +52,15 @@ class Worker {
   void connect(pq::Deadline now);
 
   bool can_take() const;
+  bool can_take(const Job& job) const;
+  /// How many schemas may be in flight now: one until a round trip and a schema's time on the
+  /// server are known, then as many as fill the round trip.
+  std::size_t depth() const;
+  /// From now on at most so many, whatever the figures say.
+  void limit_depth(std::size_t most) { most_ = most; }
+  /// The job whose segment the server is at, or nullptr.
+  Job* current() const;
+  pq::Deadline current_since() const { return current_since_; }
   void take(Job& job, pq::Deadline now);
   bool is_busy() const { return !flights_.empty() || holder_ != nullptr; }
 
@@ -59,7 +80,7 @@ class Worker {
 
   /// Something is under way that a cancel may end: not our own bookkeeping outside a transaction.
   bool is_cancellable() const {
-    return !flights_.empty() && !(holder_ != nullptr && holder_->is_recording());
+    return segments_in_flight() > 0 && !(holder_ != nullptr && holder_->is_recording());
   }
   int backend_pid() const;
   void cancel() const;
@@ -67,21 +88,32 @@ class Worker {
   void drop(const std::string& why, pq::Deadline now);
 
  private:
-  enum class Purpose { segment, discard, rollback };
+  enum class Purpose { segment, rollback, discard, unlock, setup };
   struct Flight {
     Purpose purpose = Purpose::segment;
     Job* job = nullptr;
+    bool holds_lock = false;  ///< of the segment
+    bool exclusive = false;   ///< nothing may follow it while it is in flight
+    bool found_idle = false;  ///< the server had nothing else of ours when it was sent
+    pq::Deadline sent_at{};
   };
 
   void advance_connecting(pq::Deadline now);
   void advance_ready(pq::Deadline now);
   void connect_failed(const pq::ConnectFailed& error, pq::Deadline now);
-  void send(Purpose purpose, Job* job, std::vector<pq::Message> messages);
+  void send(const Flight& flight, std::vector<pq::Message> messages);
+  void send(Purpose purpose, pq::Message message);
+  void discard();
+  std::size_t segments_in_flight() const;
+  void measure(const Flight& flight, pq::Deadline now);
+  void recycle(pq::Deadline now);
+  void check_setup(const pq::FlightAnswer& answer);
   void send_segment(Job& job, pq::Deadline now);
   void land(const Flight& flight, const pq::FlightAnswer& answer, pq::Deadline now);
   void recover(const pq::FlightAnswer& answer);
 
   Options options_;
+  Lane lane_;
   State state_ = State::idle;
   std::string why_;
   bool was_ready_ = false;
@@ -93,6 +125,13 @@ class Worker {
   std::deque<Flight> flights_;
   bool rollback_sent_ = false;
   bool discard_due_ = false;
+  bool unlock_due_ = false;
+  int failed_setups_ = 0;  ///< in a row
+  std::size_t most_ = 128;
+  std::size_t schemas_ = 0;  ///< of this session
+  pq::Deadline current_since_{};
+  std::optional<std::chrono::microseconds> round_trip_;
+  std::optional<std::chrono::microseconds> schema_time_;  ///< on the server, smoothed
   Job* holder_ = nullptr;
   std::vector<Job*> released_;
 };

@@ -164,14 +164,16 @@ bool needs_autocommit(const Phrase& phrase) {
 // Functions and schemas work in quotes too. In SQL text that is only quoted (the body of a
 // function, what DO runs) nothing is looked for: DO and CALL leave traces anyway.
 bool leaves_by_name(std::string_view name) {
-  constexpr std::array<std::string_view, 8> names{"set_config",
-                                                  "temp",
-                                                  "temporary",
-                                                  "pg_temp",
-                                                  "pg_advisory_lock",
-                                                  "pg_advisory_lock_shared",
-                                                  "pg_try_advisory_lock",
-                                                  "pg_try_advisory_lock_shared"};
+  constexpr std::array<std::string_view, 10> names{"set_config",
+                                                   "pg_advisory_unlock",
+                                                   "pg_advisory_unlock_all",
+                                                   "temp",
+                                                   "temporary",
+                                                   "pg_temp",
+                                                   "pg_advisory_lock",
+                                                   "pg_advisory_lock_shared",
+                                                   "pg_try_advisory_lock",
+                                                   "pg_try_advisory_lock_shared"};
   return std::ranges::find(names, name) != names.end();
 }
 
@@ -208,7 +210,51 @@ bool leaves_traces(const Phrase& phrase) {
   if (phrase.is(0, "declare")) {
     return phrase.has(1, {"with", "hold"});
   }
-  return phrase.is_any(0, {"do", "call", "listen", "load"}) || sets_the_session(phrase);
+  return phrase.is_any(0, {"do", "call", "listen", "load", "deallocate"}) ||
+         sets_the_session(phrase);
+}
+
+// What may stand between CREATE and the word that says what is created.
+std::size_t after_create_modifiers(const Phrase& phrase) {
+  std::size_t at = 1;
+  if (phrase.reads(at, {"or", "replace"})) {
+    at += 2;
+  }
+  while (phrase.is_any(at, {"unique", "unlogged", "materialized", "recursive", "constraint"})) {
+    ++at;
+  }
+  return at;
+}
+
+bool has_outside_parentheses(const Phrase& phrase, std::size_t at, std::string_view word) {
+  for (; at < phrase.size(); at = std::max(at + 1, phrase.after_parentheses(at))) {
+    if (phrase.is(at, word)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// CREATE TABLE ... AS and a materialized view run a query, and that may call anything.
+bool creates_quietly(const Phrase& phrase) {
+  const std::size_t what = after_create_modifiers(phrase);
+  if (phrase.is(what, "table")) {
+    return !has_outside_parentheses(phrase, what, "as");
+  }
+  return !phrase.has(0, {"materialized"}) &&
+         phrase.is_any(what, {"index", "view", "sequence", "type", "domain", "function",
+                              "procedure", "trigger", "policy"});
+}
+
+bool is_inert(const Phrase& phrase) {
+  if (phrase.is(0, "create")) {
+    return creates_quietly(phrase);
+  }
+  if (phrase.is_any(0, {"alter", "drop"})) {
+    return phrase.is_any(1, {"table", "index", "view", "sequence", "type", "domain", "function",
+                             "procedure", "trigger", "policy"});
+  }
+  return phrase.reads(0, {"comment", "on"}) || phrase.is_any(0, {"grant", "revoke"});
 }
 
 }  // namespace
@@ -218,7 +264,8 @@ Classification classify(std::string_view text, std::span<const Token> tokens) {
   const StatementKind kind = kind_of(phrase);
   return {.kind = kind,
           .needs_autocommit = is_concurrent(kind) || needs_autocommit(phrase),
-          .leaves_traces = leaves_traces(phrase) || names_a_trace(text, tokens)};
+          .leaves_traces = leaves_traces(phrase) || names_a_trace(text, tokens),
+          .inert = is_inert(phrase)};
 }
 
 }  // namespace tenantctl::sql

@@ -13,6 +13,7 @@ struct Classification {
   StatementKind kind = StatementKind::ordinary;
   bool needs_autocommit = false;
   bool leaves_traces = false;
+  bool inert = false;
 };
 
 /// `tokens` are those of one statement, comments included; they are ranges of `text`.

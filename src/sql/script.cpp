@@ -38,6 +38,7 @@ Statement statement_of(std::string_view text, const Piece& piece, std::span<cons
           .kind = classification.kind,
           .needs_autocommit = classification.needs_autocommit,
           .leaves_traces = classification.leaves_traces,
+          .inert = classification.inert,
           .placeholders = {placeholders.begin(), placeholders.end()}};
 }
 

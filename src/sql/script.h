@@ -60,8 +60,12 @@ struct Statement {
   /// Refuses to run inside a transaction block (VACUUM, CREATE DATABASE, ... CONCURRENTLY).
   bool needs_autocommit = false;
   /// May leave something in the session that the next schema would meet: SET, set_config, TEMP,
-  /// PREPARE, LISTEN, an advisory lock, DO, CALL, LOAD, DECLARE ... WITH HOLD.
+  /// PREPARE, LISTEN, an advisory lock, DO, CALL, LOAD, DECLARE ... WITH HOLD; or takes something
+  /// of ours away (DEALLOCATE, pg_advisory_unlock).
   bool leaves_traces = false;
+  /// A definition (CREATE TABLE, ALTER TABLE, CREATE INDEX, ...), by its first words: it cannot end
+  /// the transaction. Only what is surely one; newer syntax is not.
+  bool inert = false;
   std::vector<Placeholder> placeholders;
 };
 

@@ -18,6 +18,8 @@ RolloutBench::RolloutBench(const TestDatabase& database, RevisionFolder revision
                            const std::string& role)
     : folder(std::move(revisions)), control_(database) {
   options.worker.connect.url = role.empty() ? database.conninfo() : database.conninfo_as(role);
+  options.worker.adapts = false;
+  options.worker.depth = 1;
   options.migrate.server_version = control_.connection().server_version();
 }
 
@@ -33,8 +35,11 @@ Report RolloutBench::run(const std::vector<std::string>& schemas) {
   const auto standings =
       read_standings(control_.pipeline(), fleet, all, folder, options.migrate.table, soon());
   const FleetPlan plan = plan_fleet(fleet, standings, folder, replan, Missing::schema, false);
-  SilentObserver observer;
-  Rollout rollout(options, replan, observer, control_.pipeline(), signals);
+  if (options.migrate.direct)
+    options.worker.setup = session_setup(options.migrate);
+  SilentObserver silent;
+  Rollout rollout(options, replan, observer == nullptr ? silent : *observer, control_.pipeline(),
+                  signals);
   return run_fleet(plan, rollout);
 }
 

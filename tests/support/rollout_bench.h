@@ -29,6 +29,7 @@ struct RolloutBench {
   RevisionFolder folder;
   RolloutOptions options;
   std::atomic<int> signals{0};
+  Observer* observer = nullptr;  ///< told of the runs; not owned
 
  private:
   Session control_;

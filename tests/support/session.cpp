@@ -86,12 +86,18 @@ Outcome Session::migrate(const std::string& schema, const Plan& plan, const Migr
                          std::size_t segments) {
   const SchemaName name = SchemaName::existing(schema);
   Migrator migrator = migrator_of(name, plan, options);
+  if (options.direct)
+    send(session_setup(options));
   for (std::size_t sent = 0; sent < segments; ++sent) {
     auto segment = migrator.next();
     if (!segment)
       break;
     const pq::FlightAnswer answer = send(std::move(segment->messages));
     pq::end_transaction(pipeline_, answer, soon());
+    if (segment->discards && options.direct)
+      send(session_setup(options));
+    if (segment->holds_lock && answer.failure() != nullptr)
+      send_sql({VersionTable::unlock_all().sql});
     migrator.fold(answer);
   }
   if (migrator.leaves_traces())

@@ -120,6 +120,12 @@ pq::ServerFields server_error(std::string_view sqlstate, std::string message) {
   pq::ServerFields error;
   error.sqlstate = sqlstate;
   error.message = std::move(message);
+  // Our own refusals arrive as a cast that failed.
+  if (sqlstate.starts_with("TC")) {
+    error.sqlstate = "22P02";
+    error.message = fmt::format("invalid input syntax for type integer: \"tenantctl {}: {}\"",
+                                sqlstate, error.message);
+  }
   return error;
 }
 

@@ -38,12 +38,14 @@ struct Attempt {
   Migrator migrator;
 };
 
-Verdict verdict(Part part, std::string_view sqlstate, const std::string& message = "no") {
-  return Attempt(folder_of({1})).refused(part, server_error(sqlstate, message)).verdict;
-}
-
 RevisionFolder folder_with(const std::string& bytes) {
   return {Scope::tenant, {revision_of(1, bytes)}};
+}
+
+RevisionFolder guarded() { return folder_with("-- migrate:up\nINSERT INTO t VALUES (1);\n"); }
+
+Verdict verdict(Part part, std::string_view sqlstate, const std::string& message = "no") {
+  return Attempt(guarded()).refused(part, server_error(sqlstate, message)).verdict;
 }
 
 std::vector<Part> parts_of(const Segment& segment) {
@@ -65,14 +67,20 @@ std::vector<std::string> sql_of(const Segment& segment, Part part) {
 }  // namespace
 
 TEST_SUITE("migrate/migrator") {
-  TEST_CASE("a revision is one transaction: fence, row, SQL, close, mark") {
+  TEST_CASE("a revision is one transaction: fence, guard, SQL, close, mark") {
+    Attempt attempt(guarded());
+    const Segment segment = *attempt.migrator.next();
+    CHECK(parts_of(segment) == std::vector{Part::begin, Part::fence, Part::fence, Part::row,
+                                           Part::statement, Part::close, Part::close, Part::mark,
+                                           Part::commit});
+  }
+
+  TEST_CASE("definitions cannot commit, and need no guard") {
     Attempt attempt(folder_of({1}));
     const Segment segment = *attempt.migrator.next();
     CHECK_FALSE(segment.alone);
-    CHECK(parts_of(segment) == std::vector{Part::begin, Part::settings, Part::fence, Part::row,
-                                           Part::settings, Part::statement, Part::close,
-                                           Part::close, Part::close, Part::close, Part::mark,
-                                           Part::commit});
+    CHECK(parts_of(segment) == std::vector{Part::begin, Part::fence, Part::fence, Part::statement,
+                                           Part::row, Part::mark, Part::commit});
     CHECK(segment.messages.front().sql == "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
     CHECK(sql_of(segment, Part::statement) == std::vector<std::string>{"CREATE TABLE t1 ()"});
     CHECK(segment.messages.back().sql == "COMMIT");
@@ -87,6 +95,52 @@ TEST_SUITE("migrate/migrator") {
     CHECK(attempt.migrator.outcome().steps_done == 3);
     CHECK(attempt.migrator.outcome().mark == attempt.plan.to);
     CHECK_FALSE(attempt.migrator.next());
+  }
+
+  TEST_CASE("the lock is kept over several revisions, so that only the first is fenced") {
+    Attempt attempt(folder_of({1, 2, 3}));
+    const Segment segment = *attempt.migrator.next();
+    CHECK(segment.holds_lock);
+    CHECK(sql_of(segment, Part::fence).size() == 2);
+    CHECK(sql_of(segment, Part::settings).size() == 2);
+    CHECK(segment.origins.back().part == Part::release);
+    Attempt single(folder_of({1}));
+    CHECK_FALSE(single.migrator.next()->holds_lock);
+  }
+
+  TEST_CASE("a pooler's session is asked for nothing that outlives a transaction") {
+    MigrateOptions pooled;
+    pooled.direct = false;
+    Attempt attempt(folder_of({1, 2, 3}), {}, "head", pooled);
+    const Segment segment = *attempt.migrator.next();
+    CHECK_FALSE(segment.holds_lock);
+    CHECK(sql_of(segment, Part::fence).size() == 6);
+    for (const pq::Message& message : segment.messages)
+      CHECK(message.prepared.empty());
+  }
+
+  TEST_CASE("a revision that may take our lock along is fenced on its own") {
+    RevisionFolder folder(Scope::tenant,
+                          {revision_of(1, "-- migrate:up\nSELECT pg_advisory_unlock_all();\n"),
+                           revision_of(2, "-- migrate:up\nCREATE TABLE t ();\n")});
+    Attempt attempt(std::move(folder));
+    const Segment segment = *attempt.migrator.next();
+    CHECK_FALSE(segment.holds_lock);
+    CHECK(sql_of(segment, Part::fence).size() == 4);
+    for (const pq::Message& message : segment.messages)
+      CHECK(message.prepared.empty());
+  }
+
+  TEST_CASE("a schema dropped behind the fence is planned again") {
+    Attempt attempt(folder_of({1, 2}));
+    const Segment segment = *attempt.migrator.next();
+    std::size_t second = segment.messages.size();
+    while (segment.origins[--second].part != Part::statement) {
+    }
+    attempt.migrator.fold(rejection(segment, second, server_error("3F000")));
+    CHECK(attempt.migrator.outcome().verdict == Verdict::moved);
+    CHECK(attempt.migrator.outcome().steps_done == 1);
+    CHECK(verdict(Part::statement, "3F000") == Verdict::failed);
   }
 
   TEST_CASE("an empty plan is done without a word") {
@@ -130,6 +184,8 @@ TEST_SUITE("migrate/migrator") {
 
   TEST_CASE("a segment behind a failed one did not run") {
     CHECK(verdict(Part::begin, "25P02") == Verdict::refused);
+    CHECK(verdict(Part::fence, "26000") == Verdict::refused);
+    CHECK(verdict(Part::statement, "26000") == Verdict::failed);
     CHECK(verdict(Part::begin, "57P01") == Verdict::failed);
     CHECK(verdict(Part::statement, "25P02") == Verdict::failed);
   }
@@ -272,7 +328,7 @@ TEST_SUITE("migrate/migrator") {
   }
 
   TEST_CASE("an error of our own statements names the file only") {
-    Attempt attempt(folder_of({1}));
+    Attempt attempt(guarded());
     const Failure& failure = *attempt.refused(Part::close, server_error("TC005")).failure;
     CHECK(failure.place->file == "versions/0001_r1.sql");
     CHECK(failure.place->line == 0);

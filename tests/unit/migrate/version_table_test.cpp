@@ -25,12 +25,6 @@ VersionTable::Expected expected(std::string digest, RevisionNumber running = 0) 
   return expected;
 }
 
-VersionTable::Expected installing() {
-  VersionTable::Expected expected;
-  expected.installs = true;
-  return expected;
-}
-
 TableOptions options_of(const std::string& name, std::vector<std::string> owners = {}) {
   return {.name = name, .owners = std::move(owners), .run_id = "run", .tool_version = "1.2"};
 }
@@ -54,8 +48,10 @@ std::vector<std::string> all_sql(const VersionTable& table) {
   std::vector<std::string> texts;
   for (const pq::Message& message : {table.create_schema(),
                                      table.create_table(),
-                                     table.fence(expected("d")),
-                                     table.fence(installing()),
+                                     table.place(expected("d")),
+                                     table.place(expected("d", 7), "a, b"),
+                                     table.insert_finished(row(), "run"),
+                                     table.remove_finished(row()),
                                      table.lock(),
                                      table.lock_session(),
                                      table.insert_guarded(row(), "run"),
@@ -98,16 +94,6 @@ TEST_SUITE("migrate/version_table") {
     }
   }
 
-  TEST_CASE("a block's tag never occurs in a name") {
-    CHECK(table_in("acme").lock().sql.starts_with("DO $tenantctl$\n"));
-    const std::string once = table_in("a$tenantctl$b").close(row()).sql;
-    CHECK(once.starts_with("DO $tenantctl_$\n"));
-    CHECK(once.ends_with("END\n$tenantctl_$"));
-    CHECK(table_in("$tenantctl$$tenantctl_$").lock().sql.starts_with("DO $tenantctl__$\n"));
-    CHECK(
-        table_in("acme", options_of("$tenantctl$")).fence({}).sql.starts_with("DO $tenantctl_$\n"));
-  }
-
   TEST_CASE("the table's name is an option") {
     CHECK(has(table_in("acme", options_of("My \"Versions\"")).create_table().sql,
               R"(CREATE TABLE "acme"."My ""Versions""" ()"));
@@ -115,27 +101,45 @@ TEST_SUITE("migrate/version_table") {
 
   TEST_CASE("the fence expects a digest and perhaps one unfinished revision") {
     const VersionTable table = table_in("acme");
-    CHECK(has(table.fence(expected("abc")).sql,
-              "newest IS DISTINCT FROM 'abc' OR unfinished IS DISTINCT FROM NULL"));
-    CHECK(has(table.fence(expected("", 7)).sql,
-              "newest IS DISTINCT FROM NULL OR unfinished IS DISTINCT FROM 7"));
-    const std::string installs = table.fence(installing()).sql;
-    CHECK(has(installs, "the version table is there already"));
-    CHECK_FALSE(has(installs, "newest"));
+    const std::string applied = table.place(expected("abc")).sql;
+    CHECK(has(applied, "[1] IS NOT DISTINCT FROM 'abc' AND "));
+    CHECK(has(applied, "(WHERE v.state <> 'applied') IS NOT DISTINCT FROM NULL"));
+    const std::string running = table.place(expected("", 7)).sql;
+    CHECK(has(running, "[1] IS NOT DISTINCT FROM NULL AND "));
+    CHECK(has(running, "(WHERE v.state <> 'applied') IS NOT DISTINCT FROM 7"));
+  }
+
+  TEST_CASE("the search_path is set only behind the fence") {
+    const pq::Message message = table_in("a FROM b").place(expected("d"), "x, pg_temp");
+    CHECK(message.values == std::vector<std::optional<std::string>>{"x, pg_temp"});
+    CHECK(
+        has(message.sql, "int4, pg_catalog.set_config('search_path', $1, true) FROM \"a FROM b\""));
   }
 
   TEST_CASE("the fence tries the lock and never waits for it") {
-    const std::string sql = table_in("acme").fence({}).sql;
+    const std::string sql = VersionTable::entry_condition({}, 3);
     CHECK(has(sql, "pg_catalog.pg_try_advisory_xact_lock(1952670769, "));
+    CHECK(has(sql, "pg_catalog.pg_try_advisory_lock(1952670769, "));
     CHECK(has(sql, "IS NOT TRUE THEN"));
     for (const auto code : {refusal::gone, refusal::busy, refusal::moved, refusal::foreign})
-      CHECK(has(sql, "ERRCODE = '" + std::string(code) + "'"));
+      CHECK(has(sql, "'tenantctl " + std::string(code) + ": "));
     CHECK(has(table_in("acme").lock_session().sql, "pg_catalog.pg_try_advisory_lock("));
+    const auto values = table_in("acme").entry_values(true, VersionTable::Hold::session);
+    CHECK(values ==
+          std::vector<std::optional<std::string>>{"acme", "tenantctl_version", "true", "true"});
+  }
+
+  TEST_CASE("a refusal of ours is told from what a revision's own cast failed at") {
+    const auto ours = own_refusal(server_error(refusal::moved, "say \"no\""));
+    REQUIRE(ours);
+    CHECK(ours->code == refusal::moved);
+    CHECK(ours->message == "say \"no\"");
+    CHECK_FALSE(own_refusal(server_error("22P02", "invalid input syntax for type integer: \"x\"")));
+    CHECK_FALSE(own_refusal(server_error("42601", "\"tenantctl TC001: x\"")));
   }
 
   TEST_CASE("owners that are trusted are literals") {
-    CHECK(
-        has(table_in("acme", options_of("v", {"o'neill", "b"})).fence({}).sql, "'o''neill', 'b')"));
+    CHECK(has(VersionTable::entry_condition({"o'neill", "b"}, 1), "'o''neill', 'b')"));
   }
 
   TEST_CASE("a row goes in with its guard, or without where none is needed") {
@@ -175,7 +179,7 @@ TEST_SUITE("migrate/version_table") {
     for (const pq::Message& message : {table.close(row()), table.close_and_remove(row()),
                                        table.finish_running(row()), table.remove(row())}) {
       CHECK(message.values.empty());
-      CHECK(has(message.sql, "IF changed <> 1 THEN RAISE EXCEPTION USING ERRCODE = 'TC005'"));
+      CHECK(has(message.sql, "count(*) = 1 THEN '0' ELSE 'tenantctl TC005: "));
     }
     CHECK(has(table.close(row()).sql, "position = 2 AND guard = 0"));
   }

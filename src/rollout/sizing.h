@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+
+#include "pq/pipeline.h"
+
+namespace tenantctl {
+
+/// What a server has room for, as its settings and its sessions say.
+struct ServerRoom {
+  std::size_t max_connections = 0;  ///< those of ordinary roles: reserved ones are taken off
+  std::size_t connections = 0;      ///< of clients, our own control connection included
+  std::size_t lock_slots = 0;       ///< of the shared lock table, for all sessions together
+
+  std::size_t free_connections() const {
+    return connections < max_connections ? max_connections - connections : 0;
+  }
+};
+
+/// Throws ServerError, ConnectionLost.
+ServerRoom read_room(pq::Pipeline& pipeline, pq::Deadline deadline);
+
+/// How many connections to work with when nobody says: two for each core where the server shares
+/// this machine, else four (measured with scripts/bench: more than twice the cores gain nothing);
+/// at most half of what is free, and at least one.
+std::size_t choose_jobs(const ServerRoom& room, bool is_local, std::size_t cores);
+
+/// Throws UsageError with the arithmetic if so many connections cannot be had.
+void check_jobs(const ServerRoom& room, std::size_t jobs);
+
+}  // namespace tenantctl
