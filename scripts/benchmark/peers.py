@@ -1,10 +1,10 @@
 """Other tools with the same SQL, and tenantctl and the floor beside them."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from .fleet import add, schema_names
 from .machine import USER, environment, make_database, make_role, measure_sequence, settle
@@ -113,7 +113,12 @@ class NodePgMigrate(Peer):
         (self.work / "migrations").mkdir()
 
     def add(self, revision):
-        (self.work / f"migrations/{revision.number:04}_{revision.slug}.sql").write_text(
+        file = self.work / f"migrations/{revision.number:04}_{revision.slug}.sql"
+        if not revision.transactional:
+            file.with_suffix(".js").write_text(
+                f"exports.up = (pgm) => {{ pgm.noTransaction(); pgm.sql({json.dumps(revision.up)}) }}")
+            return
+        file.write_text(
             f"-- Up Migration\n{revision.up}\n\n-- Down Migration\n{revision.down}\n")
 
     def command(self, schema):
@@ -139,7 +144,8 @@ class Sqitch(Peer):
         (self.work / "sqitch.plan").write_text("%syntax-version=1.0.0\n%project=bench\n\n")
 
     def add(self, revision):
-        (self.work / f"deploy/{revision.slug}.sql").write_text(f"BEGIN;\n{revision.up}\nCOMMIT;\n")
+        (self.work / f"deploy/{revision.slug}.sql").write_text(
+            f"BEGIN;\n{revision.up}\nCOMMIT;\n" if revision.transactional else revision.up)
         with open(self.work / "sqitch.plan", "a", encoding="utf-8") as plan:
             plan.write(f"{revision.slug} 2026-01-01T00:00:{revision.number % 60:02}Z "
                        "Bench <bench@example.org>\n")
@@ -183,9 +189,12 @@ with engine.connect() as connection:
 
     def add(self, revision):
         name = f"r{revision.number:04}"
+        run = f"op.get_bind().exec_driver_sql({revision.up!r})"
+        if not revision.transactional:
+            run = f"with op.get_context().autocommit_block():\n        {run}"
         (self.work / f"revisions/versions/{name}_{revision.slug}.py").write_text(
             f"from alembic import op\n\nrevision = {name!r}\ndown_revision = {self.last!r}\n\n\n"
-            f"def upgrade():\n    op.get_bind().exec_driver_sql({revision.up!r})\n")
+            f"def upgrade():\n    {run}\n")
         self.last = name
 
     def upgrade(self):

@@ -111,8 +111,9 @@ def select_one(side):
 
 
 def take(step, side, *arguments):
-    """One step of one side, from a clean state."""
+    """One step of one side, from a clean state: a flush of the disk waits for what others wrote."""
     checkpoint()
+    os.sync()
     return getattr(side, step)(*arguments)
 
 

@@ -12,15 +12,6 @@ MARKER = re.compile(r"^-- migrate:(up|down)\b(.*)\n?", re.MULTILINE)
 # What a statement may hide a semicolon in, or a semicolon.
 TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
                    r"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL | re.IGNORECASE)
-GENERATED = """\
--- migrate:up
-ALTER TABLE customers ADD COLUMN segment text;
-CREATE INDEX customers_segment_idx ON customers (segment);
-
--- migrate:down
-DROP INDEX customers_segment_idx;
-ALTER TABLE customers DROP COLUMN segment;
-"""
 LIGHT = {
     "versions/0001_accounts.sql": """\
 -- migrate:up
@@ -39,7 +30,14 @@ CREATE TABLE orders (
 DROP TABLE orders;
 DROP TABLE customers;
 """,
-    "next/0003_customer_segment.sql": GENERATED,
+    "next/0003_customer_segment.sql": """\
+-- migrate:up
+ALTER TABLE customers ADD COLUMN segment text;
+CREATE INDEX customers_segment_idx ON customers (segment);
+-- migrate:down
+DROP INDEX customers_segment_idx;
+ALTER TABLE customers DROP COLUMN segment;
+""",
 }
 
 
@@ -56,19 +54,14 @@ class Revision:
 
 
 def write_workload(source, folder):
-    """versions/ and next/ under `folder`: of the folder `source`, light, or of migrations/."""
+    """versions/ and next/ under `folder`: of the folder `source`, or light."""
     if source == "light":
         for name, text in LIGHT.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
-    elif source:
+    else:
         for name in ("versions", "next"):
             shutil.copytree(source / name, folder / name)
-    else:
-        shutil.copytree(CHECKOUT / "migrations/tenant/versions", folder / "versions")
-        (folder / "next").mkdir()
-        last = max(int(path.name.split("_")[0]) for path in (folder / "versions").glob("*.sql"))
-        (folder / "next" / f"{last + 1}_customer_segment.sql").write_text(GENERATED)
 
 
 def read_revisions(folder):
