@@ -1,8 +1,8 @@
 """More schemas than anybody wants to migrate for a measurement, made on the server.
 
-tenantctl brings one schema to where all shall be; its DDL, read by pg_dump, and its version rows are
-then repeated under other names. Every clone is a real schema with a real version table, rows and
-mark.
+tenantctl brings one schema to where all shall be; its DDL, read by pg_dump, and its version rows
+are then repeated under other names. Every clone is a real schema with a real version table, rows
+and mark.
 """
 
 import os

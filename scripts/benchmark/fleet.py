@@ -85,7 +85,8 @@ def run_light(number, options, work):
     fleet.run()
     comments = comment_columns("tenantctl", options.comments)
     for step in ("nothing", "status"):
-        in_turns(fleet.figures, f"{step}, comments", fleet.tenantctl, getattr(fleet.tenantctl, step))
+        in_turns(fleet.figures, f"{step}, comments", fleet.tenantctl,
+                 getattr(fleet.tenantctl, step))
     return {"tenants": options.light, "comments": comments, "steps": fleet.figures}
 
 

@@ -34,12 +34,9 @@ class Process:
         keywords = {"env": environment, "cwd": cwd, "stdin": subprocess.DEVNULL, "stdout": output,
                     "stderr": self.errors}
         if memory:
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-            with tempfile.NamedTemporaryFile() as file:
-                subprocess.run(["sh", "-c", '"$@" & echo $! >"$0"', file.name, *self.command],
-                               check=True, **keywords)
-                self.pid = int(file.read())
+            self.pid, self.begun = start_by_shell(self.command, keywords)
         else:
+            self.begun = time.monotonic()
             self.popen = subprocess.Popen(self.command, **keywords)
             self.pid = self.popen.pid
 
@@ -57,12 +54,24 @@ class Process:
         return used.ru_utime + used.ru_stime, used.ru_maxrss
 
 
+def start_by_shell(command, keywords):
+    """The process id, and when it began. Nothing runs before the shell is gone, or the shell might wait for it."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        gate, number = Path(folder) / "gate", Path(folder) / "number"
+        os.mkfifo(gate)
+        script = '{ read -r _ <"$0/gate"; exec "$@"; } & echo $! >"$0/number"'
+        subprocess.run(["sh", "-c", script, folder, *command], check=True, **keywords)
+        begun = time.monotonic()
+        gate.write_text("go\n")
+        return int(number.read_text()), begun
+
+
 def measure(commands, environment, cwd, output=subprocess.DEVNULL, memory=False):
     """Runs the commands at the same time."""
-    begin = time.monotonic()
     processes = [Process(command, environment, cwd, output, memory) for command in commands]
     ended = [process.wait() for process in processes]
-    figures = {"seconds": round(time.monotonic() - begin, 4),
+    figures = {"seconds": round(time.monotonic() - processes[0].begun, 4),
                "client_cpu_seconds": round(sum(cpu for cpu, _ in ended), 4)}
     if memory:
         figures["client_peak_kb"] = sum(peak for _, peak in ended)
@@ -83,8 +92,8 @@ def measure_sequence(commands, environment, cwd):
 def seconds_of_rest():
     """How long to wait after a server was removed, before the next is measured.
 
-    ext4 without a journal leaves inodes alone for a minute after their deletion; whoever makes files
-    meanwhile searches past them, and the first side of a round took half as long again.
+    ext4 without a journal leaves inodes alone for a minute after their deletion; whoever makes
+    files meanwhile searches past them, and the first side of a round took half as long again.
     """
     folder = Path(tempfile.gettempdir()).resolve()
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
@@ -122,10 +131,11 @@ def make_database(name, schemas=()):
 
 def settle(databases):
     """What autovacuum would have done by now. It is off, so as not to hit one side alone."""
+    set_fsync(False)
     for database in databases:
         psql(database, "SELECT format('VACUUM (ANALYZE) %s', oid::regclass) FROM pg_class "
                        "WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' \\gexec")
-    checkpoint()
+    set_fsync(True)
 
 
 def checkpoint():

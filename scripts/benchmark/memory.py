@@ -35,6 +35,7 @@ def watch_side(kind, options, work, size):
         with BackendWatch(work.name) as watch:
             getattr(side, step)()
         rows.append({"step": step.replace("_", " "), "side": side.name, "schemas": size,
-                     "backends": len(watch.peaks), "largest_kb": max(watch.peaks.values(), default=None),
+                     "backends": len(watch.peaks),
+                     "largest_kb": max(watch.peaks.values(), default=None),
                      "all_at_once_kb": watch.most_at_once})
     return rows

@@ -116,7 +116,8 @@ class NodePgMigrate(Peer):
         file = self.work / f"migrations/{revision.number:04}_{revision.slug}.sql"
         if not revision.transactional:
             file.with_suffix(".js").write_text(
-                f"exports.up = (pgm) => {{ pgm.noTransaction(); pgm.sql({json.dumps(revision.up)}) }}")
+                "exports.up = (pgm) => { pgm.noTransaction(); "
+                f"pgm.sql({json.dumps(revision.up)}); }};\n")
             return
         file.write_text(
             f"-- Up Migration\n{revision.up}\n\n-- Down Migration\n{revision.down}\n")
