@@ -191,6 +191,22 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+std::string single_line(std::string_view text) {
+  std::string out;
+  for (const char c : escaped(text)) {
+    const bool is_blank = c == ' ' || c == '\n' || c == '\t';
+    if (!is_blank) {
+      out += c;
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (!out.empty() && out.back() == ' ') {
+    out.pop_back();
+  }
+  return out;
+}
+
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates) {
   // As many edits as letters would make anything out of anything: `xy` does not mean `up`.
@@ -266,6 +282,30 @@ std::string_view first_characters(std::string_view text, std::size_t most) {
     }
   }
   return text.substr(0, end);
+}
+
+std::size_t column_count(std::string_view text) {
+  std::size_t columns = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = std::max<std::size_t>(character_length(text, i), 1);
+    // The first wide script; what is narrow behind it is rare, and a line that wraps is worse.
+    constexpr std::uint32_t first_wide = 0x1100;
+    columns += length > 2 && code_point(text.substr(i, length)) >= first_wide ? 2 : 1;
+    i += length;
+  }
+  return columns;
+}
+
+std::string fitted(std::string_view text, std::size_t most) {
+  if (column_count(text) <= most) {
+    return std::string(text);
+  }
+  const std::string_view end = most > 10 ? "..." : "";
+  std::size_t characters = most - end.size();
+  while (column_count(first_characters(text, characters)) > most - end.size()) {
+    --characters;
+  }
+  return std::string(first_characters(text, characters)).append(end);
 }
 
 std::string lowered(std::string_view text) {

@@ -16,6 +16,9 @@ std::optional<std::size_t> invalid_utf8(std::string_view text);
 /// Line feeds and tabs stay. Invalid UTF-8 is escaped byte by byte.
 std::string escaped(std::string_view text);
 
+/// The same on one line: line feeds, tabs and runs of blanks are one blank.
+std::string single_line(std::string_view text);
+
 /// The candidate nearest to `word` by edit distance, or nothing if none is near enough to be meant.
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
@@ -37,6 +40,13 @@ std::size_t character_count(std::string_view text);
 
 /// The beginning of well-formed UTF-8, at most `most` characters of it.
 std::string_view first_characters(std::string_view text, std::size_t most);
+
+/// Columns that a terminal needs for escaped text, rather too many than too few: each character
+/// that may be a wide one counts twice.
+std::size_t column_count(std::string_view text);
+
+/// `text` cut to at most `most` columns; a cut one ends in `...` if there is room for that.
+std::string fitted(std::string_view text, std::size_t most);
 
 /// Lower-case ASCII; other bytes as they are. Never depends on the locale.
 std::string lowered(std::string_view text);

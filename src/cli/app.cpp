@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/context.h"
+#include "cli/reports.h"
 #include "cli/session.h"
 #include "output/result_writer.h"
 #include "pq/server_error.h"
@@ -193,6 +194,7 @@ int exit_with(ExitCode code) { return static_cast<int>(code); }
 
 int report(const Context& context, ExitCode code, std::string_view kind, const Error& error) {
   write_error(*context.out, *context.err, context.settings.output, kind, error);
+  annotate(context, error);
   return exit_with(code);
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/settings.h"
+#include "output/live_block.h"
 
 namespace tenantctl::cli {
 
@@ -31,6 +32,13 @@ struct Context {
 bool is_terminal_out();
 bool is_terminal_err();
 bool is_terminal_in();
+
+/// Standard error is a terminal on which the cursor can be moved.
+bool is_screen_err();
+/// How large that is now; 80 x 24 if it does not tell.
+TerminalSize screen_size();
+/// A screen, and NO_COLOR is not set.
+bool wants_colour();
 
 /// Asks on the terminal; without one, refuses unless --yes was given. Throws UsageError then.
 bool confirm(const Context& context, const std::string& question);

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "cli/reports.h"
 #include "output/json_writer.h"
 #include "output/progress.h"
 #include "output/result_writer.h"
@@ -95,14 +96,18 @@ void note_dropped_transactions(const Context& context, const FleetPlan& plan) {
   }
 }
 
-ProgressStyle progress_style(const Context& context, const FleetPlan& plan) {
-  if (context.settings.quiet || context.is_json() || plan.schema_count() < 2) {
-    return ProgressStyle::none;
-  }
-  return is_terminal_err() ? ProgressStyle::terminal : ProgressStyle::log;
+ProgressOptions progress_options(const Context& context) {
+  ProgressOptions options;
+  if (!context.settings.quiet)
+    options.style = is_screen_err() ? ProgressStyle::terminal : ProgressStyle::log;
+  options.verbose = context.settings.verbose;
+  options.colour = wants_colour();
+  options.size = screen_size;
+  return options;
 }
 
-void carry_out(const Context& context, Session& session, Scope scope, ScopeRun& run) {
+void carry_out(const Context& context, Session& session, Scope scope, ScopeRun& run,
+               std::vector<Observer*> observers) {
   RolloutOptions options = session.rollout_options(run.plan.has_steps());
   if (scope == Scope::shared) {
     options.waves = {};
@@ -118,8 +123,10 @@ void carry_out(const Context& context, Session& session, Scope scope, ScopeRun& 
     note_dropped_transactions(context, run.plan);
   }
   watch_signals();
-  const auto progress = make_progress(*context.err, progress_style(context, run.plan));
-  Rollout rollout(options, run.replan, *progress, session.pipeline(), signal_count());
+  const auto progress = make_progress(*context.err, progress_options(context));
+  observers.push_back(progress.get());
+  Observers all(std::move(observers));
+  Rollout rollout(options, run.replan, all, session.pipeline(), signal_count());
   run.report = run_fleet(run.plan, rollout);
 }
 
@@ -246,6 +253,7 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
     throw UsageError(context.command + " does not take --from",
                      "upgrade and downgrade of one schema do, together with --sql.");
   }
+  Reports reports(context);
   Session session(context);
   const std::string& shared_schema = context.settings.shared_schema;
   std::optional<ScopeRun> shared;
@@ -271,29 +279,34 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
   }
   std::optional<Report> shared_report;
   std::optional<Report> tenant_report;
+  RunResult result{.command = context.command,
+                   .run_id = session.run_id(),
+                   .target = migration.target,
+                   .shared_folder = &folders.shared,
+                   .tenant_folder = &folders.tenant,
+                   .shared_plan = shared ? &shared->plan : nullptr,
+                   .tenant_plan = tenants ? &tenants->plan : nullptr};
+  reports.begin(result);
   if (shared) {
-    carry_out(context, session, Scope::shared, *shared);
+    carry_out(context, session, Scope::shared, *shared, reports.observers(Scope::shared));
     shared_report = std::move(shared->report);
   }
   if (tenants) {
     if (shared_report && (shared_report->has_problem() || shared_report->interrupted)) {
       tenant_report = not_started(tenants->plan, "the shared scope did not reach its target");
     } else {
-      carry_out(context, session, Scope::tenant, *tenants);
+      carry_out(context, session, Scope::tenant, *tenants, reports.observers(Scope::tenant));
       tenant_report = std::move(tenants->report);
       if (migration.after)
         migration.after(session, *tenant_report);
     }
   }
-  write_run(*context.out, *context.err, context.settings.output,
-            {.command = context.command,
-             .run_id = session.run_id(),
-             .target = migration.target,
-             .shared = shared_report ? &*shared_report : nullptr,
-             .tenants = tenant_report ? &*tenant_report : nullptr,
-             .shared_folder = &folders.shared,
-             .tenant_folder = &folders.tenant});
-  return exit_code(shared_report, tenant_report);
+  result.shared = shared_report ? &*shared_report : nullptr;
+  result.tenants = tenant_report ? &*tenant_report : nullptr;
+  write_run(*context.out, *context.err, context.settings.output, result);
+  const ExitCode code = exit_code(shared_report, tenant_report);
+  reports.end(result, code);
+  return code;
 }
 
 ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,

@@ -157,6 +157,10 @@ void describe_run(CLI::App& command, Settings& settings) {
                       "tenants' SQL sees the shared schema's names unqualified"));
   describe(add_setting(command, "--var", settings.variables,
                        "name=value for :\"name\" and :'name' in revisions (repeatable)"));
+  describe(add_setting(command, "--report", settings.reports,
+                       "file that tells the run: .jsonl, .xml (JUnit) or .md (repeatable)"));
+  describe(
+      add_switch(command, "-v,--verbose", settings.verbose, "a line for each schema that ends"));
 }
 
 void describe_waves(CLI::App& command, Settings& settings) {

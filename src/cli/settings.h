@@ -64,6 +64,8 @@ struct Settings {
   // shown
   Format output = Format::text;
   bool quiet = false;
+  bool verbose = false;
+  std::vector<std::string> reports;  ///< files; their endings tell the format
 
   Numbering numbering = Numbering::timestamp;
 };

@@ -39,46 +39,53 @@ Json failure_json(const Failure& failure) {
   return json;
 }
 
-Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
+Json blocker_json(const Blocker& blocker) {
   Json json;
-  json["schema"] = schema.schema;
-  json["result"] = to_text(schema.result);
-  json["revision"] = revision_text(folder, schema.revision);
-  json["steps"] = schema.steps;
-  json["tries"] = schema.tries;
-  json["duration_ms"] = schema.duration.count();
-  if (schema.failure != nullptr) {
-    json["failure"] = failure_json(*schema.failure);
+  json["pid"] = blocker.pid;
+  json["user"] = blocker.user;
+  json["application"] = blocker.application;
+  json["state"] = blocker.state;
+  json["age_ms"] = blocker.age.count();
+  json["query"] = blocker.query;
+  return json;
+}
+
+// By name, with what was measured.
+Json times_json(const SchemaList& schemas) {
+  Json json = Json::array();
+  for (const SchemaReport* schema : schemas) {
+    json.push_back({{"schema", schema->schema}, {"duration_ms", schema->duration.count()}});
   }
+  return json;
+}
+
+Json cause_json(const Cause& cause) {
+  Json json;
+  json["result"] = to_text(cause.example->result);
+  if (cause.example->failure != nullptr) {
+    json["failure"] = failure_json(*cause.example->failure);
+  }
+  json["schemas"] = cause.schemas();
   return json;
 }
 
 Json report_json(const Report& report, const RevisionFolder& folder) {
   Json json;
-  Json counts;
-  const auto values = report.counts();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    counts[std::string(to_text(static_cast<Result>(i)))] = values[i];
-  }
-  json["counts"] = counts;
+  json["counts"] = counts_json(report);
+  json["retried"] = retried_of(report).size();
   json["duration_ms"] = report.duration.count();
   json["interrupted"] = report.interrupted;
   if (!report.stopped_by.empty()) {
     json["stopped_by"] = report.stopped_by;
   }
+  json["slowest"] = times_json(slowest_of(report));
   json["schemas"] = Json::array();
   for (const SchemaReport& schema : report.schemas) {
     json["schemas"].push_back(schema_json(schema, folder));
   }
   json["causes"] = Json::array();
   for (const Cause& cause : causes_of(report)) {
-    Json entry;
-    entry["result"] = to_text(cause.example->result);
-    if (cause.example->failure != nullptr) {
-      entry["failure"] = failure_json(*cause.example->failure);
-    }
-    entry["schemas"] = cause.schemas;
-    json["causes"].push_back(entry);
+    json["causes"].push_back(cause_json(cause));
   }
   return json;
 }
@@ -145,6 +152,33 @@ Json plan_json(const FleetPlan& plan) {
 }
 
 }  // namespace
+
+Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
+  Json json;
+  json["schema"] = schema.schema;
+  json["result"] = to_text(schema.result);
+  json["from"] = revision_text(folder, schema.from);
+  json["revision"] = revision_text(folder, schema.revision);
+  json["steps"] = schema.steps;
+  json["tries"] = schema.tries;
+  json["duration_ms"] = schema.duration.count();
+  if (schema.failure != nullptr) {
+    json["failure"] = failure_json(*schema.failure);
+  }
+  if (schema.blocker != nullptr) {
+    json["blocker"] = blocker_json(*schema.blocker);
+  }
+  return json;
+}
+
+Json counts_json(const Report& report) {
+  Json json;
+  const auto counts = report.counts();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    json[std::string(to_text(static_cast<Result>(i)))] = counts.at(i);
+  }
+  return json;
+}
 
 std::string json_text(const Json& json) {
   // Server texts may be in any encoding; a document must be UTF-8.

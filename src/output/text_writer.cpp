@@ -14,19 +14,6 @@ namespace {
 // A terminal's worth of names; more are for a program, and --output json has them all.
 constexpr std::size_t most_names = 200;
 
-std::string counts_text(const Report& report) {
-  std::string text;
-  const auto counts = report.counts();
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] == 0) {
-      continue;
-    }
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", counts[i],
-                        to_text(static_cast<Result>(i)));
-  }
-  return text;
-}
-
 std::string speed_text(const Report& report) {
   const auto seconds = static_cast<double>(report.duration.count()) / 1'000.0;
   if (report.schemas.size() < 10 || seconds < 0.5) {
@@ -42,6 +29,33 @@ void write_shared(std::ostream& out, const RunResult& result) {
         revision_text(*result.shared_folder, schema.revision),
         schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
   }
+}
+
+void write_slowest(std::ostream& out, const Report& report) {
+  std::vector<std::string> names;
+  for (const SchemaReport* schema : is_long(report) ? slowest_of(report) : SchemaList()) {
+    names.push_back(fmt::format("{} {}", escaped(schema->schema), duration_text(schema->duration)));
+  }
+  if (!names.empty()) {
+    out << fmt::format("slowest  {}\n", fmt::join(names, ", "));
+  }
+}
+
+void write_retried(std::ostream& out, const Report& report) {
+  constexpr std::size_t most = 5;
+  const auto retried = retried_of(report);
+  if (retried.empty()) {
+    return;
+  }
+  std::vector<std::string> names;
+  for (const SchemaReport* schema : retried) {
+    if (names.size() < most) {
+      names.push_back(fmt::format("{} {}", escaped(schema->schema),
+                                  counted(schema->tries, "failed try", "failed tries")));
+    }
+  }
+  out << fmt::format("retried  {}: {}{}\n", counted(retried.size(), "schema"),
+                     fmt::join(names, ", "), retried.size() > most ? ", ..." : "");
 }
 
 void write_tenants(std::ostream& out, const RunResult& result) {
@@ -61,6 +75,8 @@ void write_tenants(std::ostream& out, const RunResult& result) {
   out << fmt::format("tenants  {} ({} in {}{})\n", counts_text(report),
                      counted(report.schemas.size(), "schema"), duration_text(report.duration),
                      speed_text(report));
+  write_slowest(out, report);
+  write_retried(out, report);
 }
 
 void write_hint(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
@@ -75,15 +91,25 @@ void write_hint(std::ostream& err, const Cause& cause, const RevisionFolder& fol
            "with --lock-timeout.\n";
   } else if (!example.failure->revision.empty()) {
     err << fmt::format("HINT: {} is still at {}; mend the file and run the command again.\n",
-                       cause.schemas.size() == 1 ? "The schema" : escaped(example.schema),
+                       cause.members.size() == 1 ? "The schema" : escaped(example.schema),
                        revision_text(folder, example.revision));
+  }
+}
+
+void write_blockers(std::ostream& err, const Cause& cause) {
+  constexpr std::size_t most = 3;
+  const auto blockers = blockers_of(cause);
+  for (std::size_t i = 0; i < std::min(blockers.size(), most); ++i) {
+    const auto& [blocker, count] = blockers[i];
+    err << fmt::format("  blocked by {}{}\n", blocker_text(*blocker),
+                       count > 1 ? fmt::format(" ({})", counted(count, "schema")) : "");
   }
 }
 
 void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
   const SchemaReport& example = *cause.example;
   const std::string who =
-      cause.schemas.size() == 1 ? escaped(example.schema) : counted(cause.schemas.size(), "schema");
+      cause.members.size() == 1 ? escaped(example.schema) : counted(cause.members.size(), "schema");
   if (example.failure == nullptr) {
     err << fmt::format("tenantctl: {}: {}\n", who, to_text(example.result));
   } else {
@@ -97,15 +123,37 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
       err << place_text(*failure.place, "  ");
     }
   }
-  if (cause.schemas.size() > 1) {
-    err << wrapped_names(cause.schemas, "  ", 100, most_names);
+  write_blockers(err, cause);
+  if (cause.members.size() > 1) {
+    err << wrapped_names(cause.schemas(), "  ", 100, shown_names(cause.members.size()));
   }
   write_hint(err, cause, folder);
 }
 
-void write_causes(std::ostream& err, const Report& report, const RevisionFolder& folder) {
-  for (const Cause& cause : causes_of(report)) {
-    write_cause(err, cause, folder);
+// The names that were left out are in the document and in the reports.
+void write_causes(std::ostream& err, const ScopeResult& scope) {
+  const Report& report = *scope.report;
+  const std::vector<Cause> causes = causes_of(report);
+  if (causes.size() > 1) {
+    err << fmt::format("tenantctl: {} of {} with problems, {} causes\n", problem_count(report),
+                       counted(report.schemas.size(), "schema"), causes.size());
+  }
+  std::size_t told = 0;
+  bool names_all = causes.size() <= shown_causes;
+  for (const Cause& cause : causes) {
+    if (&cause - causes.data() == shown_causes) {
+      break;
+    }
+    write_cause(err, cause, *scope.folder);
+    told += cause.members.size();
+    names_all = names_all && shown_names(cause.members.size()) == cause.members.size();
+  }
+  if (causes.size() > shown_causes) {
+    err << fmt::format("tenantctl: {} more causes, of {}\n", causes.size() - shown_causes,
+                       counted(problem_count(report) - told, "schema"));
+  }
+  if (!names_all) {
+    err << "HINT: --output json and a --report name every schema.\n";
   }
   if (!report.stopped_by.empty()) {
     err << fmt::format("tenantctl: no further schema was started: {}\n",
@@ -179,17 +227,6 @@ bool names_group(const StatusResult& scope, const StatusResult::Group& group) {
 
 }  // namespace
 
-std::string duration_text(std::chrono::milliseconds duration) {
-  const auto count = duration.count();
-  if (count < 1'000) {
-    return fmt::format("{} ms", count);
-  }
-  if (count < 60'000) {
-    return fmt::format("{:.1f} s", static_cast<double>(count) / 1'000.0);
-  }
-  return fmt::format("{} min {} s", count / 60'000, count / 1'000 % 60);
-}
-
 std::string revision_text(const RevisionFolder& folder, RevisionNumber number) {
   if (number == 0) {
     return "base";
@@ -247,11 +284,8 @@ void write_run(std::ostream& out, std::ostream& err, Format format, const RunRes
     }
     out.flush();
   }
-  if (result.shared != nullptr) {
-    write_causes(err, *result.shared, *result.shared_folder);
-  }
-  if (result.tenants != nullptr) {
-    write_causes(err, *result.tenants, *result.tenant_folder);
+  for (const ScopeResult& scope : scopes_of(result)) {
+    write_causes(err, scope);
   }
 }
 

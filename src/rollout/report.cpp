@@ -6,7 +6,6 @@
 #include <map>
 
 namespace tenantctl {
-namespace {
 
 // The message is part of the cause only where no SQLSTATE and place tell: server texts name values.
 std::string cause_key(const SchemaReport& report) {
@@ -21,8 +20,6 @@ std::string cause_key(const SchemaReport& report) {
   }
   return key + (failure.sqlstate.empty() ? failure.message : "");
 }
-
-}  // namespace
 
 std::string_view to_text(Result result) {
   switch (result) {
@@ -69,6 +66,14 @@ bool Report::has_problem() const {
                      [](const SchemaReport& schema) { return is_problem(schema.result); });
 }
 
+std::vector<std::string_view> Cause::schemas() const {
+  std::vector<std::string_view> names;
+  for (const SchemaReport* member : members) {
+    names.push_back(member->schema);
+  }
+  return names;
+}
+
 std::vector<Cause> causes_of(const Report& report) {
   std::map<std::string, Cause> by_key;
   for (const SchemaReport& schema : report.schemas) {
@@ -79,15 +84,16 @@ std::vector<Cause> causes_of(const Report& report) {
     if (cause.example == nullptr) {
       cause.example = &schema;
     }
-    cause.schemas.push_back(schema.schema);
+    cause.members.push_back(&schema);
   }
   std::vector<Cause> causes;
   for (auto& [key, cause] : by_key) {
-    std::sort(cause.schemas.begin(), cause.schemas.end());
+    std::sort(cause.members.begin(), cause.members.end(),
+              [](const auto* a, const auto* b) { return a->schema < b->schema; });
     causes.push_back(std::move(cause));
   }
   std::stable_sort(causes.begin(), causes.end(), [](const Cause& a, const Cause& b) {
-    return a.schemas.size() > b.schemas.size();
+    return a.members.size() > b.members.size();
   });
   return causes;
 }

@@ -70,10 +70,16 @@ struct Report {
   bool has_problem() const;
 };
 
-/// Schemas that failed for the same reason: same result, SQLSTATE, revision, file and line.
+/// Equal for schemas that failed for the same reason: same result, SQLSTATE, revision, file and
+/// line.
+std::string cause_key(const SchemaReport& report);
+
+/// Schemas that failed for the same reason.
 struct Cause {
-  const SchemaReport* example = nullptr;
-  std::vector<std::string_view> schemas;
+  const SchemaReport* example = nullptr;     ///< the first
+  std::vector<const SchemaReport*> members;  ///< by name
+
+  std::vector<std::string_view> schemas() const;
 };
 
 /// The report's problems by cause, most schemas first. Views the report.

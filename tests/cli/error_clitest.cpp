@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/project.h"
+#include "support/screen.h"
 
 using namespace tenantctl::testing;
 
@@ -108,17 +109,48 @@ TEST_SUITE("cli/progress") {
     }
   }
 
-  TEST_CASE("a terminal gets one line that is written over and taken away") {
+  TEST_CASE("a terminal gets a block that is drawn over and taken away") {
     Project project;
     project.create_tenants(4);
     project.tool.set_variable("TENANTCTL_QUIET", std::nullopt);
-    project.write("tenant/0001_a.sql", "SELECT pg_sleep(0.15);");
+    project.write("tenant/0001_a.sql", "SELECT pg_sleep(0.4);");
     const auto run = project.tool.run_in_terminal({"upgrade-all", "--jobs", "1"});
-    CHECK(fault(run, 0, {"\r0/4 schemas", "\r2/4 schemas", "\r\x1b[K", "tenants  4 applied"}) ==
+    CHECK(fault(run, 0, {"1 of 4 schemas, \x1b[32m1 applied", "  t00", "tenants  4 applied"}) ==
           "");
+    Screen screen(100, 30);
+    screen.write(run.out);
+    CHECK_FALSE(contains(screen.lines().back(), "of 4 schemas"));
+    CHECK(screen.lines().back().starts_with("tenants  4 applied"));
+    CHECK(screen.lines().size() == 2);  // behind the warning about the superuser
     const auto quiet = project.tool.run_in_terminal({"upgrade-all", "--quiet"});
     CHECK(fault(quiet, 0, {"4 unchanged"}) == "");
     CHECK_FALSE(contains(quiet.out, "\x1b"));
+  }
+
+  TEST_CASE("NO_COLOR takes the colours, a dumb terminal the moving block") {
+    Project project;
+    project.create_tenants(3);
+    project.tool.set_variable("TENANTCTL_QUIET", std::nullopt);
+    project.write("tenant/0001_a.sql", "SELECT pg_sleep(0.3);", "SELECT pg_sleep(0.3);");
+    project.tool.set_variable("NO_COLOR", "1");
+    const auto plain = project.tool.run_in_terminal({"upgrade-all", "--jobs", "1"});
+    CHECK(fault(plain, 0, {"1 of 3 schemas, 1 applied", "\x1b[J"}) == "");
+    CHECK_FALSE(contains(plain.out, "\x1b[3"));
+    project.tool.set_variable("TERM", "dumb");
+    const auto dumb = project.tool.run_in_terminal({"downgrade-all", "base", "--yes"});
+    CHECK(fault(dumb, 0, {"tenants  3 applied"}) == "");
+    CHECK_FALSE(contains(dumb.out, "\x1b"));
+  }
+
+  TEST_CASE("--verbose tells each schema in a pipe") {
+    Project project;
+    project.create_tenants(2);
+    project.tool.set_variable("TENANTCTL_QUIET", std::nullopt);
+    project.write("tenant/0001_a.sql", "SELECT 1;");
+    const auto run = project.run({"upgrade-all", "--verbose", "--output", "json"});
+    CHECK(fault(run, 0, {"tenantctl: t001: applied (1 revision, ", "tenantctl: t002: applied"}) ==
+          "");
+    CHECK(nlohmann::json::accept(run.out));
   }
 }
 

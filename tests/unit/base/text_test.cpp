@@ -122,5 +122,29 @@ TEST_SUITE("base/text") {
     CHECK(first_characters("", 1).empty());
   }
 
+  TEST_CASE("a text of several lines becomes one line, and stays harmless") {
+    CHECK(single_line(" SELECT 1,\n\t  2 \n") == "SELECT 1, 2");
+    CHECK(single_line("a\x1B[2J\r\nb") == "a\\x1b[2J\\x0d b");
+    CHECK(single_line(" \n ").empty());
+  }
+
+  TEST_CASE("columns count a character that may be wide twice") {
+    CHECK(column_count("a\xC3\xA9") == 2);
+    CHECK(column_count("\xE5\xAE\xA2\xF0\x9F\x90\x98") == 4);
+  }
+
+  TEST_CASE("a text is cut to the columns that there are") {
+    CHECK(fitted("tenant_acme", 11) == "tenant_acme");
+    CHECK(fitted("tenant_acme_2", 12) == "tenant_ac...");
+    CHECK(fitted("tenant", 3) == "ten");
+    CHECK(fitted("tenant", 0).empty());
+    const std::string wide =
+        "\xE5\xAE\xA2\xE5\xAE\xA2\xE5\xAE\xA2\xE5\xAE\xA2\xE5\xAE\xA2\xE5\xAE\xA2\xE5\xAE\xA2";
+    for (std::size_t most = 0; most < 20; ++most) {
+      CHECK(column_count(fitted(wide, most)) <= most);
+      CHECK_FALSE(invalid_utf8(fitted(wide, most)));
+    }
+  }
+
   TEST_CASE("only ASCII letters are lowered") { CHECK(lowered("AbZ\xC3\x89[") == "abz\xC3\x89["); }
 }

@@ -146,19 +146,97 @@ TEST_SUITE("output/text_writer") {
           "HINT: The schema is still at 0002_r2; mend the file and run the command again.\n");
   }
 
-  TEST_CASE("a cause of 300 schemas shows one example and 200 names") {
+  TEST_CASE("41 failures of three causes are told by cause, with every name") {
     Report report;
-    for (int i = 0; i < 300; ++i)
-      report.schemas.push_back(failed(fmt::format("t{:03}", i), failure("Do this.")));
+    for (int i = 0; i < 959; ++i)
+      report.schemas.push_back(schema(fmt::format("ok{}", i), Result::applied, 12, 1));
+    const std::vector<std::pair<std::string, int>> causes{
+        {"0001_r1", 1}, {"0012_r12", 30}, {"0002_r2", 10}};
+    for (const auto& [revision, count] : causes) {
+      for (int i = 0; i < count; ++i) {
+        Failure one = failure("Do this.");
+        one.revision = revision;
+        report.schemas.push_back(failed(fmt::format("{}_{:02}", revision, i), one));
+      }
+    }
+    const Written written = run(&report);
+    CHECK(written.out.starts_with("tenants  959 applied, 41 failed (1000 schemas in "));
+    CHECK(
+        written.err.starts_with("tenantctl: 41 of 1000 schemas with problems, 3 causes\n"
+                                "tenantctl: 30 schemas: upgrade of revision 0012_r12 failed"));
+    CHECK(written.err.find("0012_r12_29\n") != std::string::npos);
+    CHECK(written.err.find("tenantctl: 10 schemas: ") <
+          written.err.find("tenantctl: 0001_r1_00: "));
+    CHECK(written.err.find("--report") == std::string::npos);
+  }
+
+  TEST_CASE("5,000 failures of 10,000 show one example and 20 names") {
+    Report report;
+    for (int i = 0; i < 10'000; ++i) {
+      report.schemas.push_back(i % 2 == 0 ? failed(fmt::format("t{:05}", i), failure("Do this."))
+                                          : schema(fmt::format("t{:05}", i), Result::applied, 12));
+    }
     const std::string err = run(&report).err;
-    CHECK(err.starts_with("tenantctl: 300 schemas: upgrade of revision 0012_r12 failed"));
-    CHECK(err.find("t000, t001,") != std::string::npos);
-    CHECK(err.find("t199 and 100 more\n") != std::string::npos);
-    CHECK(err.find("t200") == std::string::npos);
-    CHECK(err.ends_with("HINT: Do this.\n"));
+    CHECK(err.starts_with("tenantctl: 5000 schemas: upgrade of revision 0012_r12 failed"));
+    CHECK(err.find("t00000, t00002,") != std::string::npos);
+    CHECK(err.find("t00038 and 4980 more\n") != std::string::npos);
+    CHECK(err.find("t00040") == std::string::npos);
+    CHECK(
+        err.ends_with("HINT: Do this.\n"
+                      "HINT: --output json and a --report name every schema.\n"));
     std::istringstream lines(err);
     for (std::string line; std::getline(lines, line);)
       CHECK(line.size() <= 120);
+  }
+
+  TEST_CASE("of 5,000 causes ten are told") {
+    Report report;
+    for (int i = 0; i < 5'000; ++i) {
+      Failure one = failure("Do this.");
+      one.revision = fmt::format("{}_x", i);
+      report.schemas.push_back(failed(fmt::format("t{:05}", i), one));
+    }
+    const std::string err = run(&report).err;
+    CHECK(err.starts_with("tenantctl: 5000 of 5000 schemas with problems, 5000 causes\n"));
+    CHECK(err.find("\ntenantctl: 4990 more causes, of 4990 schemas\n"
+                   "HINT: --output json and a --report name every schema.\n") != std::string::npos);
+    CHECK(err.size() < 3'000);
+  }
+
+  TEST_CASE("a busy schema's blocker is named, the one in most schemas' way first") {
+    Report report;
+    for (int i = 0; i < 3; ++i) {
+      report.schemas.push_back(failed(fmt::format("t{}", i), failure("Do this."), Result::busy));
+      report.schemas.back().blocker = std::make_unique<Blocker>();
+      report.schemas.back().blocker->pid = i == 0 ? 12 : 4711;
+      report.schemas.back().blocker->user = "app\x1b";
+      report.schemas.back().blocker->age = 200s;
+      report.schemas.back().blocker->query = "UPDATE a\nSET x = 1";
+    }
+    CHECK(
+        run(&report).err.find(
+            "  blocked by pid 4711 (user app\\x1b, in a transaction for 3 min): UPDATE a SET x = 1 "
+            "(2 schemas)\n"
+            "  blocked by pid 12 (user app\\x1b, in a transaction for 3 min): UPDATE a SET x = 1\n"
+            "  t0, t1, t2\n") != std::string::npos);
+  }
+
+  TEST_CASE("a long run names its slowest five and the retried") {
+    Report report;
+    for (int i = 0; i < 12; ++i) {
+      report.schemas.push_back(schema(fmt::format("t{}", i), Result::applied, 12, 1));
+      report.schemas.back().duration = std::chrono::milliseconds(100 * i);
+      report.schemas.back().tries = i == 4 ? 3 : i > 5 ? 1 : 0;
+    }
+    report.duration = 4'900ms;
+    CHECK(run(&report).out.find("slowest") == std::string::npos);
+    report.duration = 5s;
+    const std::string out = run(&report).out;
+    CHECK(out.find("\nslowest  t11 1.1 s, t10 1.0 s, t9 900 ms, t8 800 ms, t7 700 ms\n") !=
+          std::string::npos);
+    CHECK(
+        out.find("\nretried  7 schemas: t4 3 failed tries, t6 1 failed try, t7 1 failed try, t8 1 "
+                 "failed try, t9 1 failed try, ...\n") != std::string::npos);
   }
 
   TEST_CASE("a cause without a failure is its result") {
@@ -168,7 +246,9 @@ TEST_SUITE("output/text_writer") {
     report.schemas.push_back(failed("c", failure("H."), Result::busy));
     report.stopped_by = "disk full\x1B";
     const std::string err = run(&report).err;
-    CHECK(err.starts_with("tenantctl: 2 schemas: not-started\n  a, b\n"));
+    CHECK(
+        err.starts_with("tenantctl: 3 of 3 schemas with problems, 2 causes\n"
+                        "tenantctl: 2 schemas: not-started\n  a, b\n"));
     CHECK(err.find("tenantctl: c: busy: upgrade of") != std::string::npos);
     CHECK(err.ends_with("tenantctl: no further schema was started: disk full\\x1b\n"));
   }

@@ -80,7 +80,7 @@ TEST_SUITE("rollout/report") {
                                     failed("a", failure("23505", 3, "key 2")));
     const auto causes = causes_of(report);
     REQUIRE(causes.size() == 1);
-    CHECK(causes[0].schemas == std::vector<std::string_view>{"a", "b"});
+    CHECK(causes[0].schemas() == std::vector<std::string_view>{"a", "b"});
     CHECK(causes[0].example->schema == "b");
   }
 
@@ -102,7 +102,7 @@ TEST_SUITE("rollout/report") {
     const Report report = report_of(failed("a", first), failed("b", second), failed("c", first));
     const auto causes = causes_of(report);
     REQUIRE(causes.size() == 2);
-    CHECK(causes[0].schemas.size() == 2);
+    CHECK(causes[0].members.size() == 2);
   }
 
   TEST_CASE("with a code but no line the text does not") {
