@@ -32,8 +32,12 @@ void add_commands(CLI::App& app, Context& context) {
   add_revision(app, context);
   add_upgrade(app, context);
   add_upgrade_all(app, context);
+  add_plan(app, context);
   add_downgrade(app, context);
   add_downgrade_all(app, context);
+  add_runs(app, context);
+  add_retry(app, context);
+  add_undo(app, context);
   add_stamp(app, context);
   add_accept_checksum(app, context);
   add_resolve(app, context);

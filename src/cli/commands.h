@@ -22,6 +22,10 @@ void add_history(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
+void add_runs(CLI::App& app, Context& context);
+void add_retry(CLI::App& app, Context& context);
+void add_undo(CLI::App& app, Context& context);
+void add_plan(CLI::App& app, Context& context);
 void add_tenant(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 

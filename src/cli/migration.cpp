@@ -8,21 +8,26 @@
 #include <sstream>
 #include <utility>
 
+#include "base/text.h"
+#include "cli/invocation.h"
 #include "cli/reports.h"
 #include "output/json_writer.h"
 #include "output/progress.h"
 #include "output/result_writer.h"
 #include "output/sql_writer.h"
 #include "revision/target.h"
+#include "rollout/plan_file.h"
 
 namespace tenantctl::cli {
 namespace {
 
 /// One scope on its way: what was planned for it and what came of it.
 struct ScopeRun {
+  Scope scope = Scope::tenant;
   FleetPlan plan;
   Replan replan;
   std::optional<Report> report;
+  std::vector<std::string> outside;  ///< tenants that the plan file does not know
 };
 
 Replan replan_of(const Migration& migration, const RevisionFolder& folder) {
@@ -44,13 +49,18 @@ ScopeRun plan_scope(Session& session, const Fleet& fleet,
                     const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
                     const Migration& migration, bool only_behind) {
   ScopeRun run;
+  run.scope = folder.scope();
   run.replan = replan_of(migration, folder);
-  std::vector<Standing> standings = session.standings(fleet, selected, folder);
+  std::vector<Standing> standings = migration.standings
+                                        ? migration.standings(session, fleet, selected, folder)
+                                        : session.standings(fleet, selected, folder);
   if (migration.repairs)
     repair(standings);
   const Missing create =
       folder.scope() == Scope::shared ? migration.create_shared : migration.create;
   run.plan = plan_fleet(fleet, standings, folder, run.replan, create, only_behind);
+  if (migration.revise)
+    run.outside = migration.revise(run.plan, folder.scope());
   return run;
 }
 
@@ -106,10 +116,10 @@ ProgressOptions progress_options(const Context& context) {
   return options;
 }
 
-void carry_out(const Context& context, Session& session, Scope scope, ScopeRun& run,
+void carry_out(const Context& context, Session& session, ScopeRun& run,
                std::vector<Observer*> observers) {
   RolloutOptions options = session.rollout_options(run.plan.has_steps());
-  if (scope == Scope::shared) {
+  if (run.scope == Scope::shared) {
     options.waves = {};
   } else if (context.settings.confirm) {
     options.waves.confirm = [&context](std::size_t wave, std::size_t schemas) {
@@ -180,7 +190,9 @@ ExitCode show_plan(const Context& context, Session& session, const Migration& mi
                    const std::optional<ScopeRun>& shared, const std::optional<ScopeRun>& tenants) {
   const FleetPlan* shared_plan = shared ? &shared->plan : nullptr;
   const FleetPlan* tenant_plan = tenants ? &tenants->plan : nullptr;
-  if (context.settings.sql) {
+  if (migration.show) {
+    migration.show(shared_plan, tenant_plan);
+  } else if (context.settings.sql) {
     MigrateOptions options = migrate_options(context.settings, session.run_id());
     options.server_version = session.server_version();
     std::ostringstream sql;
@@ -199,9 +211,65 @@ ExitCode show_plan(const Context& context, Session& session, const Migration& mi
   const auto has_problem = [](const FleetPlan* plan) {
     return plan != nullptr &&
            std::any_of(plan->groups.begin(), plan->groups.end(),
-                       [](const auto& group) { return group.problem.has_value(); });
+                       [](const auto& group) { return group.problem && is_problem(group.result); });
   };
   return has_problem(shared_plan) || has_problem(tenant_plan) ? ExitCode::failed : ExitCode::ok;
+}
+
+// A run that changes nothing and finds nothing wrong leaves no trace: it may be said every minute.
+bool has_work(const ScopeRun* run) {
+  const auto has_problem = [](const FleetPlan::Group& group) {
+    return group.problem.has_value() && is_problem(group.result);
+  };
+  return run->plan.has_steps() ||
+         std::any_of(run->plan.groups.begin(), run->plan.groups.end(), has_problem);
+}
+
+RunStart start_of(const Context& context, const Session& session, const Folders& folders,
+                  const Migration& migration, const std::vector<ScopeRun*>& runs) {
+  RunStart start = invocation();
+  start.id = session.run_id();
+  start.command = context.command;
+  start.target = migration.target;
+  start.of_run = migration.of_run;
+  start.shared_digest = folder_digest(folders.shared);
+  start.tenant_digest = folder_digest(folders.tenant);
+  for (const ScopeRun* run : runs) {
+    for (RunGroup& group : groups_of(run->plan, run->scope))
+      start.groups.push_back(std::move(group));
+  }
+  return start;
+}
+
+void note_unrecorded(const Context& context, const RunRecorder& recorder) {
+  if (!recorder.why_not().empty() && !context.settings.quiet) {
+    *context.err << fmt::format(
+        "tenantctl: notice: the run is not recorded, or not wholly: {} (--no-ledger: not even "
+        "tried)\n",
+        escaped(recorder.why_not()));
+  }
+}
+
+// The second scope only begins when the first went well.
+void run_scopes(const Context& context, Session& session, const Migration& migration,
+                RunRecorder& recorder, Reports& reports, const std::vector<ScopeRun*>& runs) {
+  bool stopped = false;
+  for (ScopeRun* run : runs) {
+    const bool is_tenants = run->scope == Scope::tenant;
+    if (stopped) {
+      run->report = not_started(run->plan, is_tenants ? "the shared scope did not reach its target"
+                                                      : "not every tenant was taken back");
+    } else {
+      recorder.enter(run->scope);
+      std::vector<Observer*> observers = reports.observers(run->scope);
+      observers.push_back(&recorder);
+      carry_out(context, session, *run, std::move(observers));
+      if (is_tenants && migration.after)
+        migration.after(session, *run->report);
+    }
+    recorder.complete(run->scope, *run->report, is_tenants && migration.after != nullptr);
+    stopped = stopped || run->report->has_problem() || run->report->interrupted;
+  }
 }
 
 // A named schema that is not there, or not ours to migrate, is a mistake of the command line.
@@ -222,7 +290,80 @@ void refuse_unprepared(const Context& context, const FleetPlan& plan) {
   }
 }
 
+ExitCode run_migration(const Context& context, Session& session, Reports& reports,
+                       const Folders& folders, const Migration& migration) {
+  const std::string& shared_schema = context.settings.shared_schema;
+  std::optional<ScopeRun> shared;
+  std::optional<ScopeRun> tenants;
+  const bool names_strictly = migration.of_run.empty();
+  if (migration.tenants) {
+    const Selection chosen = selection(context);
+    const Fleet fleet =
+        migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
+    const auto selected = migration.schemas.empty() ? session.select(fleet, chosen) : all_of(fleet);
+    tenants = plan_scope(session, fleet, selected, folders.tenant, migration, chosen.only_behind);
+    if (!migration.schemas.empty() && names_strictly)
+      refuse_unprepared(context, tenants->plan);
+  }
+  if (migration.shared) {
+    const Fleet one = session.schemas({shared_schema});
+    shared = plan_scope(session, one, all_of(one), folders.shared, migration, false);
+    if (migration.create_shared == Missing::nothing && names_strictly)
+      refuse_unprepared(context, shared->plan);
+  }
+  if (migration.show || context.settings.dry_run || context.settings.sql) {
+    return show_plan(context, session, migration, shared, tenants);
+  }
+  std::vector<ScopeRun*> runs;
+  for (auto* run : {&shared, &tenants}) {
+    if (*run)
+      runs.push_back(&**run);
+  }
+  if (migration.tenants_first)
+    std::reverse(runs.begin(), runs.end());
+  RunResult result{.command = context.command,
+                   .run_id = session.run_id(),
+                   .target = migration.target,
+                   .shared_folder = &folders.shared,
+                   .tenant_folder = &folders.tenant,
+                   .shared_plan = shared ? &shared->plan : nullptr,
+                   .tenant_plan = tenants ? &tenants->plan : nullptr,
+                   .of_run = migration.of_run};
+  RunRecorder recorder(session.pipeline(), session.recorder_options());
+  reports.begin(result);
+  if (!context.settings.no_ledger && std::any_of(runs.begin(), runs.end(), has_work))
+    recorder.begin(start_of(context, session, folders, migration, runs));
+  run_scopes(context, session, migration, recorder, reports, runs);
+  const auto report_of = [](std::optional<ScopeRun>& run) {
+    return run ? std::move(run->report) : std::optional<Report>();
+  };
+  const std::optional<Report> shared_report = report_of(shared);
+  const std::optional<Report> tenant_report = report_of(tenants);
+  const ExitCode code = exit_code(shared_report, tenant_report);
+  recorder.end(code == ExitCode::ok            ? RunState::ok
+               : code == ExitCode::interrupted ? RunState::interrupted
+                                               : RunState::failed);
+  note_unrecorded(context, recorder);
+  result.shared = shared_report ? &*shared_report : nullptr;
+  result.tenants = tenant_report ? &*tenant_report : nullptr;
+  result.recorded = recorder.is_recording();
+  result.not_recorded = recorder.why_not();
+  if (tenants)
+    result.outside = tenants->outside;
+  write_run(*context.out, *context.err, context.settings.output, result);
+  reports.end(result, code);
+  return code;
+}
+
 }  // namespace
+
+std::vector<std::string> forgive_dropped(FleetPlan& plan, Scope scope) {
+  for (FleetPlan::Group& group : plan.groups) {
+    if (scope == Scope::tenant && group.problem && group.result == Result::missing)
+      group.result = Result::gone;
+  }
+  return {};
+}
 
 Scope scope_of_schemas(const Context& context) {
   const Settings& settings = context.settings;
@@ -255,58 +396,13 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
   }
   Reports reports(context);
   Session session(context);
-  const std::string& shared_schema = context.settings.shared_schema;
-  std::optional<ScopeRun> shared;
-  std::optional<ScopeRun> tenants;
-  Fleet fleet;
-  if (migration.tenants) {
-    const Selection chosen = selection(context);
-    fleet = migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
-    const auto selected =
-        migration.schemas.empty() ? select_tenants(fleet, chosen, shared_schema) : all_of(fleet);
-    tenants = plan_scope(session, fleet, selected, folders.tenant, migration, chosen.only_behind);
-    if (!migration.schemas.empty())
-      refuse_unprepared(context, tenants->plan);
-  }
-  if (migration.shared) {
-    const Fleet one = session.schemas({shared_schema});
-    shared = plan_scope(session, one, all_of(one), folders.shared, migration, false);
-    if (migration.create_shared == Missing::nothing)
-      refuse_unprepared(context, shared->plan);
-  }
-  if (context.settings.dry_run || context.settings.sql) {
-    return show_plan(context, session, migration, shared, tenants);
-  }
-  std::optional<Report> shared_report;
-  std::optional<Report> tenant_report;
-  RunResult result{.command = context.command,
-                   .run_id = session.run_id(),
-                   .target = migration.target,
-                   .shared_folder = &folders.shared,
-                   .tenant_folder = &folders.tenant,
-                   .shared_plan = shared ? &shared->plan : nullptr,
-                   .tenant_plan = tenants ? &tenants->plan : nullptr};
-  reports.begin(result);
-  if (shared) {
-    carry_out(context, session, Scope::shared, *shared, reports.observers(Scope::shared));
-    shared_report = std::move(shared->report);
-  }
-  if (tenants) {
-    if (shared_report && (shared_report->has_problem() || shared_report->interrupted)) {
-      tenant_report = not_started(tenants->plan, "the shared scope did not reach its target");
-    } else {
-      carry_out(context, session, Scope::tenant, *tenants, reports.observers(Scope::tenant));
-      tenant_report = std::move(tenants->report);
-      if (migration.after)
-        migration.after(session, *tenant_report);
-    }
-  }
-  result.shared = shared_report ? &*shared_report : nullptr;
-  result.tenants = tenant_report ? &*tenant_report : nullptr;
-  write_run(*context.out, *context.err, context.settings.output, result);
-  const ExitCode code = exit_code(shared_report, tenant_report);
-  reports.end(result, code);
-  return code;
+  return run_migration(context, session, reports, folders, migration);
+}
+
+ExitCode migrate(const Context& context, Session& session, const Folders& folders,
+                 const Migration& migration) {
+  Reports reports(context);
+  return run_migration(context, session, reports, folders, migration);
 }
 
 ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,

@@ -26,11 +26,34 @@ struct Migration {
   /// After the tenants' run, before the result is written: tenant create undoes what failed.
   std::function<void(Session& session, Report& report)> after;
   bool repairs = false;  ///< plans also for rows that do not add up (stamp)
+
+  std::string of_run;          ///< the run that this one retries or undoes
+  bool tenants_first = false;  ///< the way back: what is shared goes when no tenant needs it
+  /// Reads where schemas stand, instead of asking their marks.
+  std::function<std::vector<Standing>(Session& session, const Fleet& fleet,
+                                      const std::vector<std::uint32_t>& selected,
+                                      const RevisionFolder& folder)>
+      standings;
+  /// Has the last word on a scope's plan before it is shown or carried out. Returns the tenants
+  /// that it took out.
+  std::function<std::vector<std::string>(FleetPlan& plan, Scope scope)> revise;
+  /// Shows the plan its own way and ends the command; a scope that was not asked for is nullptr.
+  std::function<void(const FleetPlan* shared, const FleetPlan* tenants)> show;
 };
+
+/// The shared scope to its head, then every tenant to the target: upgrade-all, and its plan.
+Migration upgrade_all_migration(const Context& context, const Folders& folders,
+                                const std::string& target);
 
 /// Reads the fleet, plans all groups, and shows the plan (--dry-run, --sql) or carries it out: the
 /// shared scope first, and no tenant if that fails. Writes the result.
 ExitCode migrate(const Context& context, const Folders& folders, const Migration& migration);
+/// The same in a session that is open already.
+ExitCode migrate(const Context& context, Session& session, const Folders& folders,
+                 const Migration& migration);
+
+/// A Migration's `revise` for names out of the ledger: a tenant dropped since is gone, no problem.
+std::vector<std::string> forgive_dropped(FleetPlan& plan, Scope scope);
 
 /// `--sql --from REVISION`: the SQL for a schema that stands there, without any connection.
 ExitCode print_sql_offline(const Context& context, const Folders& folders, Scope scope,

@@ -126,6 +126,8 @@ void describe_selection(CLI::App& command, Settings& settings) {
                        "only the schemas named in the file, one a line; - is standard input"));
   describe(add_switch(command, "--only-behind", settings.only_behind,
                       "only schemas that have something to do"));
+  describe(add_setting(command, "--only-failed", settings.only_failed,
+                       "only schemas that the run RUN left unfinished"));
 }
 
 void describe_run(CLI::App& command, Settings& settings) {
@@ -161,6 +163,7 @@ void describe_run(CLI::App& command, Settings& settings) {
                        "file that tells the run: .jsonl, .xml (JUnit) or .md (repeatable)"));
   describe(
       add_switch(command, "-v,--verbose", settings.verbose, "a line for each schema that ends"));
+  describe(add_switch(command, "--no-ledger", settings.no_ledger, "do not record the run"));
 }
 
 void describe_waves(CLI::App& command, Settings& settings) {
@@ -185,10 +188,15 @@ void describe_waves(CLI::App& command, Settings& settings) {
                    "start no further schema when a standby is further behind; 0 for no limit"));
 }
 
-void describe_plan(CLI::App& command, Settings& settings) {
+void describe_dry(CLI::App& command, Settings& settings) {
   const auto describe = [](CLI::Option* option) { option->group("Plan"); };
   describe(add_switch(command, "-n,--dry-run", settings.dry_run, "print the plan, touch nothing"));
   describe(add_switch(command, "--sql", settings.sql, "print the SQL that would be sent"));
+}
+
+void describe_plan(CLI::App& command, Settings& settings) {
+  const auto describe = [](CLI::Option* option) { option->group("Plan"); };
+  describe_dry(command, settings);
   describe(add_setting(command, "--from", settings.from,
                        "with --sql: where the schema stands; no connection is made"));
 }

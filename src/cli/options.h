@@ -36,7 +36,8 @@ void describe_schemas(CLI::App& command, Settings& settings);    ///< --schema, 
 void describe_scope(CLI::App& command, Settings& settings, const std::string& help);
 void describe_run(CLI::App& command, Settings& settings);    ///< how revisions run
 void describe_waves(CLI::App& command, Settings& settings);  ///< --canary, --waves, budgets
-void describe_plan(CLI::App& command, Settings& settings);   ///< --dry-run, --sql, --from
+void describe_dry(CLI::App& command, Settings& settings);    ///< --dry-run, --sql
+void describe_plan(CLI::App& command, Settings& settings);   ///< the same and --from
 
 /// Adds the example to the command's --help.
 void add_example(CLI::App& command, const std::string& example);

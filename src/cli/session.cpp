@@ -255,6 +255,28 @@ Fleet Session::schemas(const std::vector<std::string>& names) {
   return read_schemas(*pipeline_, fleet_query(context_.settings), names, deadline());
 }
 
+std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
+  std::vector<std::uint32_t> selected =
+      select_tenants(fleet, chosen, context_.settings.shared_schema);
+  if (context_.settings.only_failed.empty())
+    return selected;
+  RunLedger runs = ledger();
+  const RunRecord run = runs.find(context_.settings.only_failed);
+  const auto unfinished = unfinished_schemas(run, runs.schemas(run.start.id), Scope::tenant);
+  std::erase_if(selected, [&](std::uint32_t i) {
+    return !std::binary_search(unfinished.begin(), unfinished.end(), fleet.schemas[i].schema);
+  });
+  return selected;
+}
+
+RunRecorder::Options Session::recorder_options() const {
+  return {.owners = context_.settings.owners,
+          .reconnect = {.url = context_.settings.database_url,
+                        .application_name = "tenantctl/" + run_id_.substr(0, 8),
+                        .timeout = context_.settings.connect_timeout},
+          .locks = !via_pooler_};
+}
+
 std::vector<Standing> Session::standings(const Fleet& fleet,
                                          const std::vector<std::uint32_t>& selected,
                                          const RevisionFolder& folder) {

@@ -10,6 +10,8 @@
 #include "pq/pipeline.h"
 #include "revision/revision_folder.h"
 #include "rollout/rollout.h"
+#include "rollout/run_ledger.h"
+#include "rollout/run_recorder.h"
 #include "rollout/selection.h"
 #include "rollout/standing.h"
 #include "tenant/fleet.h"
@@ -39,8 +41,13 @@ class Session {
 
   Fleet fleet();
   Fleet schemas(const std::vector<std::string>& names);
+  /// select_tenants(), of those only what --only-failed leaves. Throws UsageError.
+  std::vector<std::uint32_t> select(const Fleet& fleet, const Selection& chosen);
   std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
                                   const RevisionFolder& folder);
+
+  RunLedger ledger() { return {*pipeline_, context_.settings.owners}; }
+  RunRecorder::Options recorder_options() const;
 
   /// Warns if a schema of search-path-extra holds tables.
   void warn_about_path();

@@ -32,6 +32,7 @@ struct Settings {
   std::vector<std::string> excludes;
   std::string tenants_file;
   bool only_behind = false;
+  std::string only_failed;  ///< a run's id
   std::string scope;
 
   // how
@@ -60,6 +61,7 @@ struct Settings {
   bool sql = false;
   std::string from;
   bool yes = false;
+  bool no_ledger = false;
 
   // shown
   Format output = Format::text;

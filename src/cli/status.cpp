@@ -97,7 +97,7 @@ std::vector<StatusResult> read_status(const Context& context) {
   const Folders folders = read_folders(context);
   Session session(context);
   const Fleet fleet = session.fleet();
-  const auto selected = select_tenants(fleet, chosen, settings.shared_schema);
+  const auto selected = session.select(fleet, chosen);
   std::vector<StatusResult> results;
   if (!folders.shared.empty()) {
     const FoundSchema* found = fleet.find(settings.shared_schema);

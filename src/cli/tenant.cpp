@@ -92,7 +92,7 @@ ExitCode run_list(const Context& context) {
   Session session(context);
   const Fleet fleet = session.fleet();
   TenantList list;
-  for (const std::uint32_t i : select_tenants(fleet, chosen, context.settings.shared_schema)) {
+  for (const std::uint32_t i : session.select(fleet, chosen)) {
     const FoundSchema& found = fleet.schemas[i];
     const auto mark = Mark::parse(fleet.comment_of(found));
     list.tenants.push_back({.schema = found.schema,

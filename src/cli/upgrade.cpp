@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/plan.h"
 #include "revision/target.h"
 
 namespace tenantctl::cli {
@@ -9,6 +10,8 @@ namespace {
 struct UpgradeOptions {
   std::string target = "head";
   bool create = false;
+  std::string plan;         ///< a file of `tenantctl plan`
+  bool has_target = false;  ///< TARGET was given
 };
 
 Migration upgrade_migration(const Settings& settings, const std::string& target) {
@@ -54,26 +57,15 @@ ExitCode run(const Context& context, const UpgradeOptions& options) {
   return migrate(context, folders, migration);
 }
 
-ExitCode run_all(const Context& context, const std::string& target) {
+ExitCode run_all(const Context& context, const UpgradeOptions& options) {
+  if (!options.plan.empty())
+    return carry_out_plan(context, options.plan, options.has_target);
   const Folders folders = read_folders(context);
-  Migration migration = upgrade_migration(context.settings, target);
-  const Target parsed = Target::parse(target);
-  migration.tenants = true;
-  // An empty shared folder asks for no shared schema.
-  migration.shared = !folders.shared.empty();
-  // TARGET is about tenants; the shared scope is a prerequisite and goes to its head.
-  migration.plan = [parsed, late = context.settings.allow_out_of_order](
-                       const RevisionFolder& folder, const History& history, Missing missing) {
-    const Target& goal = folder.scope() == Scope::shared ? Target::head() : parsed;
-    return plan_upgrade(folder, history, goal, {.allow_out_of_order = late, .missing = missing});
-  };
-  if (parsed.kind() == Target::Kind::revision)
-    parsed.find_in(folders.tenant);
-  return migrate(context, folders, migration);
+  return migrate(context, folders, upgrade_all_migration(context, folders, options.target));
 }
 
-void describe_target(CLI::App& command, std::string& target) {
-  command.add_option("TARGET", target, "head, a revision (unique prefix), or +N")
+CLI::Option* describe_target(CLI::App& command, std::string& target) {
+  return command.add_option("TARGET", target, "head, a revision (unique prefix), or +N")
       ->capture_default_str();
 }
 
@@ -89,6 +81,24 @@ void describe_common(CLI::App& command, Settings& settings) {
 }
 
 }  // namespace
+
+Migration upgrade_all_migration(const Context& context, const Folders& folders,
+                                const std::string& target) {
+  Migration migration = upgrade_migration(context.settings, target);
+  const Target parsed = Target::parse(target);
+  migration.tenants = true;
+  // An empty shared folder asks for no shared schema.
+  migration.shared = !folders.shared.empty();
+  // TARGET is about tenants; the shared scope is a prerequisite and goes to its head.
+  migration.plan = [parsed, late = context.settings.allow_out_of_order](
+                       const RevisionFolder& folder, const History& history, Missing missing) {
+    const Target& goal = folder.scope() == Scope::shared ? Target::head() : parsed;
+    return plan_upgrade(folder, history, goal, {.allow_out_of_order = late, .missing = missing});
+  };
+  if (parsed.kind() == Target::Kind::revision)
+    parsed.find_in(folders.tenant);
+  return migration;
+}
 
 void add_upgrade(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("upgrade", "bring schemas, or the shared scope, forward");
@@ -108,15 +118,19 @@ void add_upgrade(CLI::App& app, Context& context) {
 void add_upgrade_all(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("upgrade-all", "bring the shared scope, then every tenant forward");
-  auto target = std::make_shared<std::string>("head");
-  describe_target(*command, *target);
+  auto options = std::make_shared<UpgradeOptions>();
+  CLI::Option* target = describe_target(*command, options->target);
+  add_setting(*command, "--plan", options->plan,
+              "file of tenantctl plan: exactly that, and no schema that is elsewhere")
+      ->group("Plan");
   describe_schemas(*command, context.settings);
   describe_selection(*command, context.settings);
   describe_waves(*command, context.settings);
   describe_common(*command, context.settings);
   add_example(*command, "tenantctl upgrade-all --canary 1 --waves 10%,100% --max-failures 2%");
-  command->callback([&context, target] {
-    context.run = [&context, target] { return run_all(context, *target); };
+  command->callback([&context, options, target] {
+    options->has_target = target->count() > 0;
+    context.run = [&context, options] { return run_all(context, *options); };
   });
 }
 

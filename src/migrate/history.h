@@ -38,6 +38,10 @@ struct AppliedRevision {
   std::size_t confirmed = 0;
   std::string statement_digest;
   bool failed = false;  ///< the server refused the next statement; else it may have run unnoticed
+
+  /// The run that ran its up section. Known only from rows that were read; empty for what was
+  /// stamped or imported.
+  std::string run_id = {};
 };
 
 /// The applied revisions of one schema, by position. Schemas with the same newest digest have the

@@ -373,6 +373,28 @@ Plan plan_downgrade(const RevisionFolder& folder, const History& history, const 
   return plan;
 }
 
+Plan plan_undo(const RevisionFolder& folder, const History& history, const std::string& run_id) {
+  const auto is_of_run = [&run_id](const AppliedRevision& row) { return row.run_id == run_id; };
+  const auto count = std::count_if(history.begin(), history.end(), is_of_run);
+  if (count == 0) {
+    Plan plan;
+    plan.from = plan.to = Mark::of(folder.scope(), history);
+    return plan;
+  }
+  const auto other = std::find_if_not(history.end() - count, history.end(), is_of_run);
+  if (other != history.end()) {
+    throw HistoryError(
+        fmt::format("the schema has moved on since the run: {} came after it", other->name),
+        "Undo the later runs first; tenantctl runs lists them. Or name the schema and a revision: "
+        "tenantctl downgrade.");
+  }
+  Plan plan = plan_downgrade(folder, history, Target::parse(fmt::format("-{}", count)));
+  for (Step& step : plan.steps) {
+    step.expected_run = run_id;
+  }
+  return plan;
+}
+
 Plan plan_stamp(const RevisionFolder& folder, const History& history, const Target& target,
                 Missing missing) {
   Plan plan;

@@ -33,6 +33,7 @@ struct Step {
   std::vector<RowChange> changes;  ///< record: all; downgrade: rows that move up
   std::string origin = "run";      ///< of inserted rows: run, stamp, import
   std::string expected;            ///< newest digest before this step; empty: no row
+  std::string expected_run;        ///< run that wrote the newest row; empty: whichever
   bool resumes = false;            ///< the row is there already, in state running
   bool creates_schema = false;
   bool creates_table = false;
@@ -69,6 +70,11 @@ Plan plan_upgrade(const RevisionFolder& folder, const History& history, const Ta
 /// Takes a schema back: the revisions above the target, the newest applied first. Throws
 /// HistoryError (as above, and for a revision without a down section), UsageError.
 Plan plan_downgrade(const RevisionFolder& folder, const History& history, const Target& target);
+
+/// Takes back what one run applied, if it is still the newest there is: an empty plan if the run
+/// left nothing in the schema. The history must have been read, for `run_id`. Throws HistoryError
+/// as plan_downgrade(), and if the schema has moved on since.
+Plan plan_undo(const RevisionFolder& folder, const History& history, const std::string& run_id);
 
 /// Records the schema as standing at the target without running anything.
 Plan plan_stamp(const RevisionFolder& folder, const History& history, const Target& target,

@@ -183,6 +183,7 @@ pq::Message SegmentWriter::behind_message(std::size_t index) const {
 VersionTable::Expected SegmentWriter::expected(std::size_t index) const {
   const Step& step = plan_.steps[index];
   VersionTable::Expected expected{.digest = step.expected};
+  expected.run_id = step.expected_run;
   if (step.resumes) {
     expected.running = step.row.number;
     expected.progress = VersionTable::progress_text(step.row);

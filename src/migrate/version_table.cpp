@@ -148,6 +148,12 @@ std::string VersionTable::place_condition(const Expected& expected) {
     condition += " AND pg_catalog.min(v.statement) FILTER (WHERE v.state <> 'applied') = " +
                  literal(expected.progress);
   }
+  if (!expected.run_id.empty()) {
+    condition += fmt::format(
+        " AND (pg_catalog.array_agg(v.run_id ORDER BY v.position DESC))[1] IS NOT DISTINCT FROM "
+        "{}::pg_catalog.uuid",
+        quote_literal(expected.run_id));
+  }
   return refuse_unless(condition, refusal::moved, "the schema is not where the plan says");
 }
 
@@ -325,7 +331,8 @@ pq::Message VersionTable::read(History& history) const {
   history.clear();
   return {.sql = fmt::format(
               "SELECT v.position, v.revision, v.name, v.checksum, v.digest, v.state, "
-              "v.statement, v.statement_digest, v.sqlstate FROM {} v ORDER BY v.position",
+              "v.statement, v.statement_digest, v.sqlstate, "
+              "CASE WHEN v.origin = 'run' THEN v.run_id END FROM {} v ORDER BY v.position",
               table_),
           .on_row = [&history](const pq::Row& fields) {
             AppliedRevision row;
@@ -340,6 +347,7 @@ pq::Message VersionTable::read(History& history) const {
             }
             row.statement_digest = fields.text(7);
             row.failed = !fields.is_null(8);
+            row.run_id = fields.text(9);
             history.push_back(std::move(row));
           }};
 }

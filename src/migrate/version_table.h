@@ -72,6 +72,7 @@ class VersionTable {
     std::string digest = {};     ///< newest row's; empty: no row
     RevisionNumber running = 0;  ///< the one row that may be half-way...
     std::string progress = {};   ///< ...and how far it has come; empty: wherever
+    std::string run_id = {};     ///< that wrote the newest row; empty: whichever
   };
   /// The second half, in a statement of its own, so that it sees what the last holder of the lock
   /// committed (READ COMMITTED): moved, unless the rows are the expected ones.

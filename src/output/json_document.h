@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ inline nlohmann::ordered_json json_document(std::string_view command) {
 
 /// Parts that documents and report lines share.
 nlohmann::ordered_json schema_json(const SchemaReport& schema, const RevisionFolder& folder);
-nlohmann::ordered_json counts_json(const Report& report);
+nlohmann::ordered_json counts_json(const std::array<std::size_t, result_count>& counts);
+nlohmann::ordered_json causes_json(const Report& report);
 
 /// As text: indented, valid UTF-8 whatever the values held.
 std::string json_text(const nlohmann::ordered_json& json);

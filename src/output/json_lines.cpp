@@ -118,7 +118,7 @@ void JsonLines::end(const RunResult& result, int exit_code) {
   for (const ScopeResult& scope : scopes_of(result)) {
     lines_of(scope.scope).write_missing(*scope.report);
     Json part;
-    part["counts"] = counts_json(*scope.report);
+    part["counts"] = counts_json(scope.report->counts());
     part["retried"] = retried_of(*scope.report).size();
     part["duration_ms"] = scope.report->duration.count();
     part["interrupted"] = scope.report->interrupted;

@@ -59,19 +59,9 @@ Json times_json(const SchemaList& schemas) {
   return json;
 }
 
-Json cause_json(const Cause& cause) {
-  Json json;
-  json["result"] = to_text(cause.example->result);
-  if (cause.example->failure != nullptr) {
-    json["failure"] = failure_json(*cause.example->failure);
-  }
-  json["schemas"] = cause.schemas();
-  return json;
-}
-
 Json report_json(const Report& report, const RevisionFolder& folder) {
   Json json;
-  json["counts"] = counts_json(report);
+  json["counts"] = counts_json(report.counts());
   json["retried"] = retried_of(report).size();
   json["duration_ms"] = report.duration.count();
   json["interrupted"] = report.interrupted;
@@ -83,10 +73,7 @@ Json report_json(const Report& report, const RevisionFolder& folder) {
   for (const SchemaReport& schema : report.schemas) {
     json["schemas"].push_back(schema_json(schema, folder));
   }
-  json["causes"] = Json::array();
-  for (const Cause& cause : causes_of(report)) {
-    json["causes"].push_back(cause_json(cause));
-  }
+  json["causes"] = causes_json(report);
   return json;
 }
 
@@ -153,6 +140,14 @@ Json plan_json(const FleetPlan& plan) {
 
 }  // namespace
 
+Json counts_json(const std::array<std::size_t, result_count>& counts) {
+  Json json;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    json[std::string(to_text(static_cast<Result>(i)))] = counts.at(i);
+  }
+  return json;
+}
+
 Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
   Json json;
   json["schema"] = schema.schema;
@@ -171,11 +166,16 @@ Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
   return json;
 }
 
-Json counts_json(const Report& report) {
-  Json json;
-  const auto counts = report.counts();
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    json[std::string(to_text(static_cast<Result>(i)))] = counts.at(i);
+Json causes_json(const Report& report) {
+  Json json = Json::array();
+  for (const Cause& cause : causes_of(report)) {
+    Json entry;
+    entry["result"] = to_text(cause.example->result);
+    if (cause.example->failure != nullptr) {
+      entry["failure"] = failure_json(*cause.example->failure);
+    }
+    entry["schemas"] = cause.schemas();
+    json.push_back(entry);
   }
   return json;
 }
@@ -189,6 +189,16 @@ std::string json_run(const RunResult& result) {
   Json json = json_document(result.command);
   json["run_id"] = result.run_id;
   json["target"] = result.target;
+  if (!result.of_run.empty()) {
+    json["of_run"] = result.of_run;
+  }
+  json["recorded"] = result.recorded;
+  if (!result.not_recorded.empty()) {
+    json["not_recorded"] = result.not_recorded;
+  }
+  if (!result.outside.empty()) {
+    json["not_in_plan"] = result.outside;
+  }
   if (result.shared != nullptr) {
     json["shared"] = report_json(*result.shared, *result.shared_folder);
   }

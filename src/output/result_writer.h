@@ -27,6 +27,10 @@ struct RunResult {
   const RevisionFolder* tenant_folder = nullptr;
   const FleetPlan* shared_plan = nullptr;  ///< what was planned, for reports by revision
   const FleetPlan* tenant_plan = nullptr;
+  std::string_view of_run = {};           ///< the run that this one retried or undid
+  bool recorded = false;                  ///< in the ledger
+  std::string_view not_recorded = {};     ///< why not; empty where that was asked for or needless
+  std::vector<std::string> outside = {};  ///< tenants that the plan file does not name
 };
 
 /// A scope of a run, for writers that treat both alike.
@@ -42,6 +46,9 @@ std::vector<ScopeResult> scopes_of(const RunResult& result);
 /// The summary on `out`; each cause of failure goes to `err`, with one full example and the names
 /// of the schemas it stopped. Both are bounded, however many schemas and causes there are.
 void write_run(std::ostream& out, std::ostream& err, Format format, const RunResult& result);
+
+/// A report's problems by cause, each with one full example and the names of its schemas.
+void write_causes(std::ostream& out, const Report& report, const RevisionFolder& folder);
 
 /// What a dry run would do, group by group.
 struct PlanResult {

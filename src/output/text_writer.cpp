@@ -130,37 +130,6 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
   write_hint(err, cause, folder);
 }
 
-// The names that were left out are in the document and in the reports.
-void write_causes(std::ostream& err, const ScopeResult& scope) {
-  const Report& report = *scope.report;
-  const std::vector<Cause> causes = causes_of(report);
-  if (causes.size() > 1) {
-    err << fmt::format("tenantctl: {} of {} with problems, {} causes\n", problem_count(report),
-                       counted(report.schemas.size(), "schema"), causes.size());
-  }
-  std::size_t told = 0;
-  bool names_all = causes.size() <= shown_causes;
-  for (const Cause& cause : causes) {
-    if (&cause - causes.data() == shown_causes) {
-      break;
-    }
-    write_cause(err, cause, *scope.folder);
-    told += cause.members.size();
-    names_all = names_all && shown_names(cause.members.size()) == cause.members.size();
-  }
-  if (causes.size() > shown_causes) {
-    err << fmt::format("tenantctl: {} more causes, of {}\n", causes.size() - shown_causes,
-                       counted(problem_count(report) - told, "schema"));
-  }
-  if (!names_all) {
-    err << "HINT: --output json and a --report name every schema.\n";
-  }
-  if (!report.stopped_by.empty()) {
-    err << fmt::format("tenantctl: no further schema was started: {}\n",
-                       escaped(report.stopped_by));
-  }
-}
-
 std::string steps_text(const Plan& plan) {
   if (plan.empty()) {
     return "nothing to do";
@@ -272,6 +241,36 @@ std::string place_text(const Place& place, std::string_view indent) {
   return text;
 }
 
+// The names that were left out are in the document and in the reports.
+void write_causes(std::ostream& err, const Report& report, const RevisionFolder& folder) {
+  const std::vector<Cause> causes = causes_of(report);
+  if (causes.size() > 1) {
+    err << fmt::format("tenantctl: {} of {} with problems, {} causes\n", problem_count(report),
+                       counted(report.schemas.size(), "schema"), causes.size());
+  }
+  std::size_t told = 0;
+  bool names_all = causes.size() <= shown_causes;
+  for (const Cause& cause : causes) {
+    if (&cause - causes.data() == shown_causes) {
+      break;
+    }
+    write_cause(err, cause, folder);
+    told += cause.members.size();
+    names_all = names_all && shown_names(cause.members.size()) == cause.members.size();
+  }
+  if (causes.size() > shown_causes) {
+    err << fmt::format("tenantctl: {} more causes, of {}\n", causes.size() - shown_causes,
+                       counted(problem_count(report) - told, "schema"));
+  }
+  if (!names_all) {
+    err << "HINT: --output json and a --report name every schema.\n";
+  }
+  if (!report.stopped_by.empty()) {
+    err << fmt::format("tenantctl: no further schema was started: {}\n",
+                       escaped(report.stopped_by));
+  }
+}
+
 void write_run(std::ostream& out, std::ostream& err, Format format, const RunResult& result) {
   if (format == Format::json) {
     out << json_run(result) << '\n';
@@ -282,10 +281,15 @@ void write_run(std::ostream& out, std::ostream& err, Format format, const RunRes
     if (result.tenants != nullptr) {
       write_tenants(out, result);
     }
+    if (!result.outside.empty()) {
+      const std::vector<std::string_view> names(result.outside.begin(), result.outside.end());
+      out << fmt::format("not in the plan, not touched: {}\n{}", counted(names.size(), "schema"),
+                         wrapped_names(names, "  ", 100, most_names));
+    }
     out.flush();
   }
   for (const ScopeResult& scope : scopes_of(result)) {
-    write_causes(err, scope);
+    write_causes(err, *scope.report, *scope.folder);
   }
 }
 

@@ -228,7 +228,49 @@ void split_unread(std::vector<Standing>& groups, const Fleet& fleet, const Reade
   }
 }
 
+std::string run_key(const Standing& group, const std::string& run_id) {
+  std::string key = place_key(group);
+  key += '|';
+  for (const AppliedRevision& row : group.history) {
+    key += row.run_id == run_id ? '1' : '0';
+  }
+  return key;
+}
+
 }  // namespace
+
+std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                         const std::vector<std::uint32_t>& selected,
+                                         const RunQuery& query, const TableOptions& options) {
+  const Reader reader(pipeline, options, query.scope, query.deadline);
+  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  std::vector<std::uint32_t> members;
+  for (const Standing& group : groups) {
+    if (group.state == Standing::State::marked || group.state == Standing::State::unmarked) {
+      members.insert(members.end(), group.members.begin(), group.members.end());
+    }
+  }
+  std::erase_if(groups, [](const Standing& group) {
+    return group.state == Standing::State::marked || group.state == Standing::State::unmarked;
+  });
+  std::map<std::string, std::size_t> indexes;
+  for (std::size_t begin = 0; begin < members.size(); begin += batch_size) {
+    const auto end = std::min(begin + batch_size, members.size());
+    const std::vector<std::uint32_t> batch(members.begin() + static_cast<std::ptrdiff_t>(begin),
+                                           members.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::vector<Reading> readings = reader.read(names_of(fleet, batch));
+    for (std::size_t i = 0; i < readings.size(); ++i) {
+      Standing one;
+      take_reading(one, readings[i], query.scope);
+      const auto [at, is_new] = indexes.try_emplace(run_key(one, query.run_id), groups.size());
+      if (is_new) {
+        groups.push_back(std::move(one));
+      }
+      groups[at->second].members.push_back(batch[i]);
+    }
+  }
+  return groups;
+}
 
 History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {
   History history;

@@ -38,6 +38,19 @@ std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                      const RevisionFolder& folder, const TableOptions& options,
                                      pq::Deadline deadline);
 
+/// What marks cannot tell: which of a schema's rows one run wrote.
+struct RunQuery {
+  std::string run_id;
+  Scope scope = Scope::tenant;
+  pq::Deadline deadline;
+};
+
+/// The same from every selected schema's own rows, in bounded batches. Schemas share a group only
+/// if the same rows of them are the run's. Throws ServerError, ConnectionLost.
+std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                         const std::vector<std::uint32_t>& selected,
+                                         const RunQuery& query, const TableOptions& options);
+
 /// One schema's rows, read now. Throws ServerError.
 History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline);
 

@@ -79,7 +79,8 @@ void send_rows(const pq::Message& message, const History& history) {
                        row.checksum, row.digest, std::string(to_text(row.state)),
                        applied ? std::nullopt : std::optional(progress),
                        applied ? std::nullopt : std::optional(row.statement_digest),
-                       row.failed ? std::optional<std::string>("42P01") : std::nullopt});
+                       row.failed ? std::optional<std::string>("42P01") : std::nullopt,
+                       row.run_id.empty() ? std::nullopt : std::optional(row.run_id)});
   }
 }
 

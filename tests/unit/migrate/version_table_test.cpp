@@ -99,6 +99,13 @@ TEST_SUITE("migrate/version_table") {
               R"(CREATE TABLE "acme"."My ""Versions""" ()"));
   }
 
+  TEST_CASE("the fence can expect the run that wrote the newest row") {
+    const VersionTable table(SchemaName::existing("one"), {});
+    CHECK(table.fence({.digest = "abc", .run_id = "r"}).sql.find("IS DISTINCT FROM 'r'") !=
+          std::string::npos);
+    CHECK(table.fence({.digest = "abc"}).sql.find("v.run_id") == std::string::npos);
+  }
+
   TEST_CASE("the fence expects a digest and perhaps one unfinished revision") {
     const VersionTable table = table_in("acme");
     const std::string applied = table.place(expected("abc")).sql;

@@ -1,0 +1,114 @@
+#include <set>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/migration.h"
+#include "cli/options.h"
+
+namespace tenantctl::cli {
+namespace {
+
+void refuse_other_runs(const RunRecord& run) {
+  const std::string& command = run.start.command;
+  if (run.end.state == RunState::running) {
+    throw UsageError(fmt::format("run {} is still under way", run.start.id),
+                     "Wait for its end, or stop it with Ctrl-C; tenantctl runs shows it.");
+  }
+  if (command == "downgrade" || command == "downgrade-all" || command == "undo") {
+    throw UsageError(
+        fmt::format("run {} took revisions back: there is nothing to undo", run.start.id),
+        "tenantctl upgrade-all brings them again.");
+  }
+  if (command == "stamp" || command == "accept-checksum" || command == "resolve" ||
+      command == "tenant adopt") {
+    throw UsageError(fmt::format("run {} was \"{}\": it ran no revision", run.start.id, command),
+                     "tenantctl stamp records where a schema stands.");
+  }
+}
+
+// Named before anything runs: a run that can only half be taken back is not begun.
+void refuse_irreversible(const std::vector<Standing>& standings, const RevisionFolder& folder,
+                         const std::string& run_id) {
+  std::set<std::string> titles;
+  for (const Standing& standing : standings) {
+    for (const AppliedRevision& row : standing.history) {
+      const Revision* revision = row.run_id == run_id ? folder.find(row.number) : nullptr;
+      if (revision != nullptr && !revision->down)
+        titles.insert(revision->title());
+    }
+  }
+  if (!titles.empty()) {
+    throw UsageError(fmt::format("the run cannot be undone: {} {} no down section: {}",
+                                 counted(titles.size(), "revision"),
+                                 titles.size() == 1 ? "has" : "have", fmt::join(titles, ", ")),
+                     "Write the section, or take other revisions back with tenantctl downgrade.");
+  }
+}
+
+Migration undo_migration(const Context& context, const RunRecord& run,
+                         const std::vector<RunSchema>& schemas) {
+  const std::string& id = run.start.id;
+  const auto shared = touched_schemas(run, schemas, Scope::shared);
+  if (!shared.empty() && shared.front() != context.settings.shared_schema) {
+    throw UsageError(fmt::format("the run was about shared schema {}", shared.front()),
+                     "Name it with --shared-schema.");
+  }
+  Migration migration;
+  migration.target = "before " + id.substr(0, 8);
+  migration.of_run = id;
+  migration.tenants_first = true;
+  migration.shared = !shared.empty();
+  migration.schemas = touched_schemas(run, schemas, Scope::tenant);
+  migration.tenants = !migration.schemas.empty();
+  migration.standings = [&context, id](Session& session, const Fleet& fleet,
+                                       const std::vector<std::uint32_t>& selected,
+                                       const RevisionFolder& folder) {
+    const RunQuery query{.run_id = id, .scope = folder.scope(), .deadline = session.deadline()};
+    auto standings = read_run_standings(session.pipeline(), fleet, selected, query,
+                                        table_options(context.settings, session.run_id()));
+    refuse_irreversible(standings, folder, id);
+    return standings;
+  };
+  migration.plan = [id](const RevisionFolder& folder, const History& history, Missing /*missing*/) {
+    return plan_undo(folder, history, id);
+  };
+  migration.revise = forgive_dropped;
+  return migration;
+}
+
+ExitCode run(const Context& context, const std::string& id) {
+  const Folders folders = read_folders(context);
+  Session session(context);
+  RunLedger ledger = session.ledger();
+  const RunRecord record = ledger.find(id);
+  refuse_other_runs(record);
+  const Migration migration = undo_migration(context, record, ledger.schemas(record.start.id));
+  const bool asks = !context.settings.dry_run && !context.settings.sql;
+  const std::string question = fmt::format(
+      "Take back what run {} ({} to {}, {}) applied in {}{}?", record.start.id.substr(0, 8),
+      record.start.command, escaped(record.start.target), record.started_at,
+      counted(migration.schemas.size(), "tenant"), migration.shared ? " and the shared scope" : "");
+  if (asks && !confirm(context, question)) {
+    throw UsageError("not confirmed: nothing was touched");
+  }
+  return migrate(context, session, folders, migration);
+}
+
+}  // namespace
+
+void add_undo(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("undo", "take back exactly what a run applied");
+  auto id = std::make_shared<std::string>();
+  command->add_option("ID", *id, "the run, or the first digits of it")->required();
+  describe_output(*command, context.settings);
+  describe_folder(*command, context.settings);
+  describe_connection(*command, context.settings);
+  describe_run(*command, context.settings);
+  describe_dry(*command, context.settings);
+  add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
+  add_switch(*command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
+  add_example(*command, "tenantctl undo 1a2b3c4d --yes");
+  command->callback([&context, id] { context.run = [&context, id] { return run(context, *id); }; });
+}
+
+}  // namespace tenantctl::cli
