@@ -20,6 +20,20 @@ VersionTable trusted_table(Session& session, const Context& context, const std::
   return {SchemaName::existing(schema), table_options(context.settings, session.run_id())};
 }
 
+void count_repeatables(CurrentResult::Schema& current, const RevisionFolder& folder,
+                       const History& history) {
+  const History rows = repeatables_of(history);
+  for (const Revision& repeatable : folder.repeatables()) {
+    const bool unchanged = std::any_of(rows.begin(), rows.end(), [&](const AppliedRevision& row) {
+      return row.name == repeatable.slug && row.checksum == repeatable.checksum;
+    });
+    ++(unchanged ? current.repeatables_applied : current.repeatables_pending);
+  }
+  current.repeatables_applied += static_cast<std::size_t>(std::count_if(
+      rows.begin(), rows.end(),
+      [&](const AppliedRevision& row) { return folder.find_repeatable(row.name) == nullptr; }));
+}
+
 CurrentResult::Schema current_of(const std::string& schema, const RevisionFolder& folder,
                                  const History& history) {
   const Mark mark = Mark::of(folder.scope(), history);
@@ -27,6 +41,8 @@ CurrentResult::Schema current_of(const std::string& schema, const RevisionFolder
                                 .revision = "base",
                                 .applied = mark.count,
                                 .pending = 0,
+                                .repeatables_applied = 0,
+                                .repeatables_pending = 0,
                                 .digest = mark.digest,
                                 .note = {}};
   for (const AppliedRevision& row : history) {
@@ -41,6 +57,7 @@ CurrentResult::Schema current_of(const std::string& schema, const RevisionFolder
     if (!applied)
       ++current.pending;
   }
+  count_repeatables(current, folder, history);
   try {
     plan_upgrade(folder, history, Target::head());
   } catch (const Error& error) {
@@ -96,15 +113,21 @@ ExitCode run_history(const Context& context) {
   return ExitCode::ok;
 }
 
-ExitCode run_show(const Context& context, const std::string& revision) {
-  const Folders folders = read_folders(context);
-  const Target target = Target::parse(revision);
+const Revision& find_named(const RevisionFolder& folder, const std::string& name) {
+  if (const Revision* repeatable = folder.find_repeatable(name))
+    return *repeatable;
+  const Target target = Target::parse(name);
   if (target.kind() != Target::Kind::revision) {
-    throw UsageError(fmt::format("\"{}\" is no revision", revision),
+    throw UsageError(fmt::format("\"{}\" is no revision", name),
                      "Name one; tenantctl history lists them.");
   }
+  return target.find_in(folder);
+}
+
+ExitCode run_show(const Context& context, const std::string& name) {
+  const Folders folders = read_folders(context);
   const Scope scope = context.settings.scope == "shared" ? Scope::shared : Scope::tenant;
-  write_revision_text(*context.out, context.settings.output, target.find_in(folders.of(scope)));
+  write_revision_text(*context.out, context.settings.output, find_named(folders.of(scope), name));
   return ExitCode::ok;
 }
 
@@ -139,7 +162,10 @@ void add_history(CLI::App& app, Context& context) {
 void add_show(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("show", "one revision and its SQL");
   auto revision = std::make_shared<std::string>();
-  command->add_option("REVISION", *revision, "number, unique prefix or 0012_slug")->required();
+  command
+      ->add_option("REVISION", *revision,
+                   "number, unique prefix or 0012_slug; or a repeatable's name")
+      ->required();
   describe_scope(*command, context.settings, scope_help);
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/invocation.h"
 #include "cli/reports.h"
+#include "cli/shared_scope.h"
 #include "output/json_writer.h"
 #include "output/progress.h"
 #include "output/result_writer.h"
@@ -30,9 +31,17 @@ struct ScopeRun {
   std::vector<std::string> outside;  ///< tenants that the plan file does not know
 };
 
-Replan replan_of(const Migration& migration, const RevisionFolder& folder) {
-  return [&migration, &folder](const History& history, Missing missing) {
-    return migration.plan(folder, history, missing);
+struct Selected {
+  const Fleet& fleet;
+  std::vector<std::uint32_t> schemas;
+  bool only_behind = false;
+};
+
+Replan replan_of(const Migration& migration, const RevisionFolder& folder, SharedScope& shared) {
+  return [&migration, &folder, &shared](const History& history, Missing missing) {
+    Plan plan = migration.plan(folder, history, missing);
+    check_shared(plan, [&shared](RevisionNumber number) { return shared.has(number); });
+    return plan;
   };
 }
 
@@ -45,20 +54,20 @@ void repair(std::vector<Standing>& standings) {
   }
 }
 
-ScopeRun plan_scope(Session& session, const Fleet& fleet,
-                    const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
-                    const Migration& migration, bool only_behind) {
+ScopeRun plan_scope(Session& session, const Selected& selected, const RevisionFolder& folder,
+                    const Migration& migration, SharedScope& shared) {
   ScopeRun run;
   run.scope = folder.scope();
-  run.replan = replan_of(migration, folder);
-  std::vector<Standing> standings = migration.standings
-                                        ? migration.standings(session, fleet, selected, folder)
-                                        : session.standings(fleet, selected, folder);
+  run.replan = replan_of(migration, folder, shared);
+  std::vector<Standing> standings =
+      migration.standings ? migration.standings(session, selected.fleet, selected.schemas, folder)
+                          : session.standings(selected.fleet, selected.schemas, folder);
   if (migration.repairs)
     repair(standings);
   const Missing create =
       folder.scope() == Scope::shared ? migration.create_shared : migration.create;
-  run.plan = plan_fleet(fleet, standings, folder, run.replan, create, only_behind);
+  run.plan =
+      plan_fleet(selected.fleet, standings, folder, run.replan, create, selected.only_behind);
   if (migration.revise)
     run.outside = migration.revise(run.plan, folder.scope());
   return run;
@@ -296,20 +305,23 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
   std::optional<ScopeRun> shared;
   std::optional<ScopeRun> tenants;
   const bool names_strictly = migration.of_run.empty();
+  SharedScope shared_scope(session, context, folders.shared);
+  if (migration.shared) {
+    const Fleet one = session.schemas({shared_schema});
+    shared = plan_scope(session, {one, all_of(one)}, folders.shared, migration, shared_scope);
+    if (migration.create_shared == Missing::nothing && names_strictly)
+      refuse_unprepared(context, shared->plan);
+    shared_scope.expect(shared->plan);
+  }
   if (migration.tenants) {
     const Selection chosen = selection(context);
     const Fleet fleet =
         migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
-    const auto selected = migration.schemas.empty() ? session.select(fleet, chosen) : all_of(fleet);
-    tenants = plan_scope(session, fleet, selected, folders.tenant, migration, chosen.only_behind);
+    auto selected = migration.schemas.empty() ? session.select(fleet, chosen) : all_of(fleet);
+    tenants = plan_scope(session, {fleet, std::move(selected), chosen.only_behind}, folders.tenant,
+                         migration, shared_scope);
     if (!migration.schemas.empty() && names_strictly)
       refuse_unprepared(context, tenants->plan);
-  }
-  if (migration.shared) {
-    const Fleet one = session.schemas({shared_schema});
-    shared = plan_scope(session, one, all_of(one), folders.shared, migration, false);
-    if (migration.create_shared == Missing::nothing && names_strictly)
-      refuse_unprepared(context, shared->plan);
   }
   if (migration.show || context.settings.dry_run || context.settings.sql) {
     return show_plan(context, session, migration, shared, tenants);

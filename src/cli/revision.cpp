@@ -10,6 +10,7 @@ namespace {
 struct RevisionOptions {
   std::string message;
   bool no_transaction = false;
+  bool repeatable = false;
 };
 
 ExitCode run(const Context& context, const RevisionOptions& options) {
@@ -17,15 +18,20 @@ ExitCode run(const Context& context, const RevisionOptions& options) {
   if (settings.scope.empty() && settings.schemas.empty()) {
     throw UsageError("revision needs a scope", "Say --scope shared or --scope tenant.");
   }
+  if (options.repeatable && options.no_transaction) {
+    throw UsageError("a repeatable runs in a transaction", "Leave --no-transaction out.");
+  }
   for (const std::string& schema : settings.schemas)
     SchemaName::existing(schema);
   const Scope scope = scope_of_schemas(context);
-  const auto folder = context.path(settings.migrations) / to_text(scope) / "versions";
+  const auto paths = RevisionFolder::Paths::in(context.path(settings.migrations) / to_text(scope));
   const auto path = write_revision({.message = options.message,
                                     .scope = scope,
                                     .numbering = settings.numbering,
-                                    .transaction = !options.no_transaction},
-                                   folder, std::chrono::system_clock::now());
+                                    .transaction = !options.no_transaction,
+                                    .repeatable = options.repeatable},
+                                   options.repeatable ? paths.repeatable : paths.versions,
+                                   std::chrono::system_clock::now());
   write_revision_file(*context.out, settings.output,
                       path.lexically_proximate(std::filesystem::current_path()).string(), scope);
   return ExitCode::ok;
@@ -50,6 +56,8 @@ void add_revision(CLI::App& app, Context& context) {
       ->envname(variable_of("--numbering"));
   add_switch(*command, "--no-transaction", options->no_transaction,
              "sections run outside a transaction (CREATE INDEX CONCURRENTLY)");
+  add_switch(*command, "--repeatable", options->repeatable,
+             "a view or function, applied again whenever its file changes");
   describe_output(*command, context.settings);
   add_setting(*command, "--migrations", context.settings.migrations,
               "folder with shared/versions and tenant/versions")

@@ -124,9 +124,10 @@ Folders read_folders(const Context& context) {
   }
   const RevisionFolder::Limits limits{.file_size = context.settings.max_file_size};
   const auto read = [&](Scope scope) {
-    const auto path = context.path(context.settings.migrations) / to_text(scope) / "versions";
+    const auto path = context.path(context.settings.migrations) / to_text(scope);
     const auto shown = path.lexically_proximate(std::filesystem::current_path());
-    return RevisionFolder::read(shown.empty() ? path : shown, scope, limits);
+    return RevisionFolder::read(RevisionFolder::Paths::in(shown.empty() ? path : shown), scope,
+                                limits);
   };
   std::vector<Finding> findings;
   Folders folders;
@@ -137,6 +138,8 @@ Folders read_folders(const Context& context) {
       findings.insert(findings.end(), error.findings().begin(), error.findings().end());
     }
   }
+  if (findings.empty())
+    findings = check_requirements(folders.tenant, folders.shared);
   if (!findings.empty())
     throw FolderError(std::move(findings));
   for (const RevisionFolder* folder : {&folders.shared, &folders.tenant}) {

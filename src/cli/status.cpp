@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -32,6 +33,19 @@ std::string note_of(const Standing& standing) {
   return standing.problem;
 }
 
+// A repeatable that is only to be forgotten is nobody's concern.
+void count_pending(StatusResult::Group& group, const Plan& plan) {
+  for (const Step& step : plan.steps) {
+    if (step.revision == nullptr)
+      continue;
+    ++(step.revision->is_repeatable() ? group.repeatables : group.behind);
+  }
+}
+
+bool is_at_head(const StatusResult::Group& group) {
+  return group.behind == 0 && group.repeatables == 0 && group.note.empty();
+}
+
 StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
                              const RevisionFolder& folder) {
   StatusResult::Group group;
@@ -48,7 +62,7 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
                                revision_text(folder, standing.mark.running));
     }
     try {
-      group.behind = plan_upgrade(folder, standing.history, Target::head()).steps.size();
+      count_pending(group, plan_upgrade(folder, standing.history, Target::head()));
     } catch (const Error& error) {
       group.note = error.what();
     }
@@ -62,7 +76,8 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
 void merge(std::vector<StatusResult::Group>& groups, StatusResult::Group&& group) {
   const auto same = std::find_if(groups.begin(), groups.end(), [&group](const auto& other) {
     return other.state == group.state && other.revision == group.revision &&
-           other.behind == group.behind && other.note == group.note;
+           other.behind == group.behind && other.repeatables == group.repeatables &&
+           other.note == group.note;
   });
   if (same == groups.end()) {
     groups.push_back(std::move(group));
@@ -78,15 +93,17 @@ StatusResult status_of(Session& session, const Fleet& fleet,
   StatusResult result;
   result.scope = folder.scope();
   result.revisions = folder.revisions().size();
+  result.repeatables = folder.repeatables().size();
   result.head = folder.empty() ? "base" : folder.revisions().back().title();
   for (const Standing& standing : session.standings(fleet, selected, folder)) {
     StatusResult::Group group = group_of(standing, fleet, folder);
-    if (only_behind && group.behind == 0 && group.note.empty())
+    if (only_behind && is_at_head(group))
       continue;
     merge(result.groups, std::move(group));
   }
   std::stable_sort(result.groups.begin(), result.groups.end(), [](const auto& a, const auto& b) {
-    return std::pair(!a.note.empty(), a.behind) < std::pair(!b.note.empty(), b.behind);
+    return std::tuple(!a.note.empty(), a.behind, a.repeatables) <
+           std::tuple(!b.note.empty(), b.behind, b.repeatables);
   });
   return result;
 }
@@ -99,7 +116,7 @@ std::vector<StatusResult> read_status(const Context& context) {
   const Fleet fleet = session.fleet();
   const auto selected = session.select(fleet, chosen);
   std::vector<StatusResult> results;
-  if (!folders.shared.empty()) {
+  if (!folders.shared.is_blank()) {
     const FoundSchema* found = fleet.find(settings.shared_schema);
     std::vector<std::uint32_t> one;
     if (found != nullptr)
@@ -109,6 +126,7 @@ std::vector<StatusResult> read_status(const Context& context) {
       results.back().groups.push_back({.state = Standing::State::missing,
                                        .revision = "-",
                                        .behind = folders.shared.revisions().size(),
+                                       .repeatables = folders.shared.repeatables().size(),
                                        .note = "missing: the first upgrade makes it",
                                        .schemas = {settings.shared_schema}});
     }
@@ -120,7 +138,7 @@ std::vector<StatusResult> read_status(const Context& context) {
 bool is_at_head(const std::vector<StatusResult>& results) {
   return std::all_of(results.begin(), results.end(), [](const StatusResult& result) {
     return std::all_of(result.groups.begin(), result.groups.end(),
-                       [](const auto& group) { return group.behind == 0 && group.note.empty(); });
+                       [](const auto& group) { return is_at_head(group); });
   });
 }
 

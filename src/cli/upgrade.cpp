@@ -88,7 +88,7 @@ Migration upgrade_all_migration(const Context& context, const Folders& folders,
   const Target parsed = Target::parse(target);
   migration.tenants = true;
   // An empty shared folder asks for no shared schema.
-  migration.shared = !folders.shared.empty();
+  migration.shared = !folders.shared.is_blank();
   // TARGET is about tenants; the shared scope is a prerequisite and goes to its head.
   migration.plan = [parsed, late = context.settings.allow_out_of_order](
                        const RevisionFolder& folder, const History& history, Missing missing) {

@@ -115,8 +115,11 @@ Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin,
   failure.place = origin.part == Part::statement
                       ? place_of_error(error, origin.statement, step, writer)
                       : Place{.file = step.revision->file, .line = 0, .column = 0, .text = {}};
-  failure.message = fmt::format("{} of revision {} failed: {}",
-                                step.kind == Step::Kind::downgrade ? "downgrade" : "upgrade",
+  const bool repeatable = step.revision->is_repeatable();
+  failure.message = fmt::format("{} {} failed: {}",
+                                repeatable                           ? "repeatable"
+                                : step.kind == Step::Kind::downgrade ? "downgrade of revision"
+                                                                     : "upgrade of revision",
                                 failure.revision, failure.message);
   return failure;
 }

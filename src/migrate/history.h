@@ -23,11 +23,17 @@ enum class RowState { applied, running, needs_decision };
 
 std::string_view to_text(RowState state);
 
-/// One row of a version table. Positions count from 1 without gaps, in the order applied.
+/// Repeatables have rows in the same table, behind all revisions': at this position less their
+/// number (which is below 0), so that a name has the same position in every schema. They have a
+/// chain of their own, in the order of their positions.
+inline constexpr std::int64_t first_repeatable = std::int64_t{1} << 62;
+
+/// One row of a version table. Positions of revisions count from 1 without gaps, in the order
+/// applied.
 struct AppliedRevision {
   std::int64_t position = 0;
   RevisionNumber number = 0;
-  std::string name;  ///< `0012_backfill_total`
+  std::string name;  ///< `0012_backfill_total`; of a repeatable `invoice_totals`
   std::string checksum;
   std::string digest;  ///< chained up to and with this row
   RowState state = RowState::applied;
@@ -42,11 +48,26 @@ struct AppliedRevision {
   /// The run that ran its up section. Known only from rows that were read; empty for what was
   /// stamped or imported.
   std::string run_id = {};
+
+  bool is_repeatable() const { return position >= first_repeatable; }
 };
 
-/// The applied revisions of one schema, by position. Schemas with the same newest digest have the
-/// same history.
+/// The rows of one schema by position: the applied revisions, then the repeatables. Schemas with
+/// the same newest digest have the same revisions.
 using History = std::vector<AppliedRevision>;
+
+/// The rows of the one and of the other kind.
+History revisions_of(const History& history);
+History repeatables_of(const History& history);
+
+/// Digest of the newest revision; empty at base.
+std::string newest_digest(const History& history);
+
+/// Digest of the last repeatable, which sums up all of them; empty if there are none.
+std::string repeatables_digest(const History& history);
+
+/// The row that a repeatable leaves behind; its digest follows by rechain().
+AppliedRevision repeatable_row(const Revision& repeatable);
 
 /// Digest of a history that goes on with one more revision: SHA-256 over the previous digest (empty
 /// at base), the number and the checksum.
@@ -56,13 +77,15 @@ std::string next_digest(std::string_view previous, RevisionNumber number,
 /// Digest over the first `count` statements of a section as they are written in the file.
 std::string statements_digest(const Section& section, std::size_t count);
 
-/// Sets every row's position and digest from its number and checksum, in order.
+/// Sets every row's position and digest from its number and checksum, in order; a repeatable's
+/// number from its name.
 void rechain(History& history);
 
 /// Throws HistoryError if positions or digests do not follow from the rows: edited by hand.
 void check_chain(const History& history);
 
-/// What the folder's first `count` revisions leave behind when applied in order.
+/// What the folder's first `count` revisions leave behind when applied in order, without
+/// repeatables.
 History history_of(const RevisionFolder& folder, std::size_t count);
 
 }  // namespace tenantctl

@@ -43,6 +43,10 @@ bool read_word(std::string_view word, Mark& mark) {
     mark.digest = value == "base" ? "" : std::string(value);
     return value == "base" || is_digest(value);
   }
+  if (name == "repeatables") {
+    mark.repeatables = std::string(value);
+    return is_digest(value);
+  }
   mark.dropping = name == "dropping";
   return mark.dropping;
 }
@@ -74,7 +78,11 @@ std::optional<Mark> Mark::parse(std::string_view comment) {
 Mark Mark::of(Scope scope, const History& history) {
   Mark mark;
   mark.scope = scope;
+  mark.repeatables = repeatables_digest(history);
   for (const AppliedRevision& row : history) {
+    if (row.is_repeatable()) {
+      continue;
+    }
     if (row.state != RowState::applied) {
       mark.running = row.number;
       continue;
@@ -89,6 +97,9 @@ Mark Mark::of(Scope scope, const History& history) {
 std::string Mark::text() const {
   std::string text = fmt::format("{} scope={} head={} count={} digest={}", prefix, to_text(scope),
                                  head, count, digest.empty() ? "base" : digest);
+  if (!repeatables.empty()) {
+    text += " repeatables=" + repeatables;
+  }
   if (running != 0) {
     text += fmt::format(" running={}", running);
   }

@@ -104,6 +104,9 @@ void Migrator::fold_autocommit(const pq::FlightAnswer& answer) {
 void Migrator::pass(std::size_t step) {
   outcome_.mark = plan_.steps[step].mark;
   ++outcome_.steps_done;
+  if (plan_.steps[step].is_about_repeatables()) {
+    ++outcome_.repeatables_done;
+  }
   step_ = step + 1;
   if (step_ == plan_.steps.size()) {
     outcome_.verdict = Verdict::done;

@@ -34,8 +34,9 @@ enum class Verdict {
 
 struct Outcome {
   Verdict verdict = Verdict::open;
-  std::size_t steps_done = 0;  ///< steps whose COMMIT was read, in this attempt
-  Mark mark;                   ///< where the schema stands as far as we know
+  std::size_t steps_done = 0;        ///< steps whose COMMIT was read, in this attempt
+  std::size_t repeatables_done = 0;  ///< of these, those about repeatables
+  Mark mark;                         ///< where the schema stands as far as we know
   std::optional<Failure> failure;
 };
 

@@ -66,9 +66,10 @@ void check_runnable(const Revision& revision, const Section& section) {
     if (refusal.what.empty()) {
       continue;
     }
-    throw UsageError(
-        fmt::format("revision {} holds a statement that {}", revision.title(), refusal.what),
-        std::string(refusal.hint), place_of(revision, section, statement.first_token));
+    throw UsageError(fmt::format("{} {} holds a statement that {}",
+                                 revision.is_repeatable() ? "repeatable" : "revision",
+                                 revision.title(), refusal.what),
+                     std::string(refusal.hint), place_of(revision, section, statement.first_token));
   }
 }
 

@@ -54,11 +54,12 @@ std::string behind_sql(const MigrateOptions& options) {
   return "SELECT " + settings(options, "$3");
 }
 
-// Nothing in it can commit, or is our business behind it.
-bool is_inert(const Section& section) {
-  const auto& statements = section.script.statements();
-  return std::all_of(statements.begin(), statements.end(),
-                     [](const sql::Statement& statement) { return statement.inert; });
+// Definitions cannot commit: their row may come behind them. A repeatable's old row is guarded.
+bool is_guarded(const Step& step) {
+  const auto& statements = step.section().script.statements();
+  return step.applies_again ||
+         !std::all_of(statements.begin(), statements.end(),
+                      [](const sql::Statement& statement) { return statement.inert; });
 }
 
 }  // namespace
@@ -182,8 +183,9 @@ pq::Message SegmentWriter::behind_message(std::size_t index) const {
 
 VersionTable::Expected SegmentWriter::expected(std::size_t index) const {
   const Step& step = plan_.steps[index];
-  VersionTable::Expected expected{.digest = step.expected};
-  expected.run_id = step.expected_run;
+  VersionTable::Expected expected{.digest = step.expected,
+                                  .run_id = step.expected_run,
+                                  .repeatables = step.expected_repeatables};
   if (step.resumes) {
     expected.running = step.row.number;
     expected.progress = VersionTable::progress_text(step.row);
@@ -194,13 +196,19 @@ VersionTable::Expected SegmentWriter::expected(std::size_t index) const {
   return expected;
 }
 
+pq::Message SegmentWriter::first_row(const Step& step) const {
+  if (step.kind == Step::Kind::downgrade) {
+    return table_.guard(step.row);
+  }
+  return step.applies_again ? table_.guard_again(step.row)
+                            : table_.insert_guarded(step.row, step.origin);
+}
+
 void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
-  const bool guarded = !is_inert(step.section());
+  const bool guarded = is_guarded(step);
   if (guarded) {
-    segment.add(step.kind == Step::Kind::upgrade ? table_.insert_guarded(step.row, step.origin)
-                                                 : table_.guard(step.row),
-                {index, Part::row, 0});
+    segment.add(first_row(step), {index, Part::row, 0});
   }
   const auto& statements = step.section().script.statements();
   for (std::size_t i = 0; i < statements.size(); ++i) {
@@ -233,7 +241,7 @@ void SegmentWriter::add_reset(Segment& segment, std::size_t index) {
 
 void SegmentWriter::add_bookkeeping(Segment& segment, std::size_t index) const {
   const Step& step = plan_.steps[index];
-  const bool guarded = step.runs_sql() && !is_inert(step.section());
+  const bool guarded = step.runs_sql() && is_guarded(step);
   if (step.kind == Step::Kind::upgrade) {
     segment.add(guarded ? table_.close(step.row) : table_.insert_finished(step.row, step.origin),
                 {index, guarded ? Part::close : Part::row, 0});

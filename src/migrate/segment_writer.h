@@ -58,6 +58,7 @@ class SegmentWriter {
   pq::Message behind_message(std::size_t index) const;
   pq::Message record_settings(std::size_t step) const;
   VersionTable::Expected expected(std::size_t index) const;
+  pq::Message first_row(const Step& step) const;
   void add_sql(Segment& segment, std::size_t index) const;
   static void add_reset(Segment& segment, std::size_t index);
   void add_bookkeeping(Segment& segment, std::size_t index) const;

@@ -135,24 +135,36 @@ std::vector<std::optional<std::string>> VersionTable::entry_values(bool installs
 }
 
 // The newest digest stands for all rows in state applied; a row that is half-way says by itself how
-// far it is.
+// far it is. The last row of all is the newest revision's where no repeatable is expected, or else
+// the last repeatable's, whose digest stands for all of those.
 std::string VersionTable::place_condition(const Expected& expected) {
   const auto literal = [](const std::string& text) {
     return text.empty() ? "NULL" : quote_literal(text);
   };
+  const std::string revisions =
+      expected.repeatables.empty()
+          ? ""
+          : fmt::format(" FILTER (WHERE v.position < {})", first_repeatable);
+  const auto newest = [&revisions](std::string_view column) {
+    return fmt::format("(pg_catalog.array_agg(v.{} ORDER BY v.position DESC){})[1]", column,
+                       revisions);
+  };
   std::string condition = fmt::format(
-      "(pg_catalog.array_agg(v.digest ORDER BY v.position DESC))[1] IS NOT DISTINCT FROM {} "
+      "{} IS NOT DISTINCT FROM {} "
       "AND pg_catalog.min(v.revision) FILTER (WHERE v.state <> 'applied') IS NOT DISTINCT FROM {}",
-      literal(expected.digest), expected.running == 0 ? "NULL" : fmt::to_string(expected.running));
+      newest("digest"), literal(expected.digest),
+      expected.running == 0 ? "NULL" : fmt::to_string(expected.running));
   if (!expected.progress.empty()) {
     condition += " AND pg_catalog.min(v.statement) FILTER (WHERE v.state <> 'applied') = " +
                  literal(expected.progress);
   }
+  if (!expected.repeatables.empty()) {
+    condition += " AND (pg_catalog.array_agg(v.digest ORDER BY v.position DESC))[1] = " +
+                 literal(expected.repeatables);
+  }
   if (!expected.run_id.empty()) {
-    condition += fmt::format(
-        " AND (pg_catalog.array_agg(v.run_id ORDER BY v.position DESC))[1] IS NOT DISTINCT FROM "
-        "{}::pg_catalog.uuid",
-        quote_literal(expected.run_id));
+    condition += fmt::format(" AND {} IS NOT DISTINCT FROM {}::pg_catalog.uuid", newest("run_id"),
+                             quote_literal(expected.run_id));
   }
   return refuse_unless(condition, refusal::moved, "the schema is not where the plan says");
 }
@@ -228,6 +240,17 @@ pq::Message VersionTable::guard(const AppliedRevision& row) const {
                              "WHERE position = $1",
                              table_),
           .values = {fmt::to_string(row.position)}};
+}
+
+pq::Message VersionTable::guard_again(const AppliedRevision& row) const {
+  return {.sql = fmt::format(
+              "UPDATE {} SET guard = 0, xid = pg_catalog.pg_current_xact_id(), checksum = $2, "
+              "digest = $3, origin = 'run', applied_at = pg_catalog.clock_timestamp(), "
+              "applied_by = SESSION_USER, run_id = $4, tool_version = $5 WHERE position = $1",
+              table_),
+          .values = {fmt::to_string(row.position), row.checksum, row.digest,
+                     options_.run_id.empty() ? std::nullopt : std::optional(options_.run_id),
+                     options_.tool_version}};
 }
 
 pq::Message VersionTable::lift_guard(const AppliedRevision& row) const {

@@ -69,10 +69,11 @@ class VersionTable {
 
   /// Where the schema must stand for a transaction to go on.
   struct Expected {
-    std::string digest = {};     ///< newest row's; empty: no row
-    RevisionNumber running = 0;  ///< the one row that may be half-way...
-    std::string progress = {};   ///< ...and how far it has come; empty: wherever
-    std::string run_id = {};     ///< that wrote the newest row; empty: whichever
+    std::string digest = {};       ///< newest row's; empty: no row
+    RevisionNumber running = 0;    ///< the one row that may be half-way...
+    std::string progress = {};     ///< ...and how far it has come; empty: wherever
+    std::string run_id = {};       ///< that wrote the newest row; empty: whichever
+    std::string repeatables = {};  ///< their digest; empty: none may be recorded
   };
   /// The second half, in a statement of its own, so that it sees what the last holder of the lock
   /// committed (READ COMMITTED): moved, unless the rows are the expected ones.
@@ -95,6 +96,8 @@ class VersionTable {
   /// with 23503, because guard 0 references no position.
   pq::Message insert_guarded(const AppliedRevision& row, const std::string& origin) const;
   pq::Message guard(const AppliedRevision& row) const;  ///< the same, for a row that is there
+  /// The same, for the row of a repeatable that is applied again: it becomes this run's.
+  pq::Message guard_again(const AppliedRevision& row) const;
   /// Around SET CONSTRAINTS ALL, which would check the guard: lifted before, set again after.
   pq::Message lift_guard(const AppliedRevision& row) const;
   std::vector<pq::Message> set_guard(const AppliedRevision& row) const;

@@ -38,14 +38,99 @@ std::string row_text(const HistoryResult& result, const Revision& revision) {
   return row->checksum == revision.checksum ? "applied" : "applied, edited since";
 }
 
+// What is pending of a repeatable says so, whether it is new or changed.
+std::string repeatable_text(const HistoryResult& result, const Revision& repeatable) {
+  const AppliedRevision* row = find_row(result, repeatable.number);
+  if (row == nullptr) {
+    return "pending";
+  }
+  return row->checksum == repeatable.checksum ? "applied" : "pending, changed since";
+}
+
+// Recorded, but their files are gone.
+History gone_repeatables(const HistoryResult& result) {
+  History gone;
+  if (result.applied != nullptr) {
+    gone = repeatables_of(*result.applied);
+  }
+  std::erase_if(gone, [&result](const AppliedRevision& row) {
+    return result.folder->find_repeatable(row.name) != nullptr;
+  });
+  return gone;
+}
+
+constexpr auto gone_text = "applied, file gone";
+
+Json repeatables_json(const HistoryResult& result) {
+  Json json = Json::array();
+  for (const Revision& repeatable : result.folder->repeatables()) {
+    Json one;
+    one["name"] = repeatable.title();
+    one["file"] = repeatable.file;
+    one["checksum"] = repeatable.checksum;
+    if (result.applied != nullptr) {
+      one["state"] = repeatable_text(result, repeatable);
+    }
+    json.push_back(one);
+  }
+  for (const AppliedRevision& row : gone_repeatables(result)) {
+    json.push_back(Json{{"name", row.name}, {"checksum", row.checksum}, {"state", gone_text}});
+  }
+  return json;
+}
+
+void add_repeatable_rows(const HistoryResult& result, std::vector<std::vector<std::string>>& rows) {
+  for (const Revision& repeatable : result.folder->repeatables()) {
+    std::vector<std::string> row{"-", repeatable.title()};
+    if (result.applied != nullptr) {
+      row.push_back(repeatable_text(result, repeatable));
+    }
+    row.emplace_back("repeatable");
+    rows.push_back(std::move(row));
+  }
+  for (const AppliedRevision& row : gone_repeatables(result)) {
+    rows.push_back({"-", escaped(row.name), gone_text, "repeatable"});
+  }
+}
+
+std::string current_text(const CurrentResult::Schema& schema) {
+  std::string text = fmt::format("{} applied, {} pending", schema.applied, schema.pending);
+  const std::size_t repeatables = schema.repeatables_applied + schema.repeatables_pending;
+  if (repeatables > 0) {
+    text += fmt::format("; {}, {} pending", counted(repeatables, "repeatable"),
+                        schema.repeatables_pending);
+  }
+  return text;
+}
+
 Json revision_json(const Revision& revision) {
   Json json;
-  json["number"] = revision.number;
+  if (!revision.is_repeatable()) {
+    json["number"] = revision.number;
+  }
   json["revision"] = revision.title();
   json["file"] = revision.file;
   json["checksum"] = revision.checksum;
   json["transaction"] = revision.up.transaction;
   json["reversible"] = revision.down.has_value();
+  return json;
+}
+
+Json history_json(const HistoryResult& result) {
+  Json json = json_document("history");
+  json["scope"] = to_text(result.folder->scope());
+  if (!result.schema.empty()) {
+    json["schema"] = result.schema;
+  }
+  json["revisions"] = Json::array();
+  for (const Revision& revision : result.folder->revisions()) {
+    Json one = revision_json(revision);
+    if (result.applied != nullptr) {
+      one["state"] = row_text(result, revision);
+    }
+    json["revisions"].push_back(one);
+  }
+  json["repeatables"] = repeatables_json(result);
   return json;
 }
 
@@ -89,20 +174,7 @@ void write_revision_file(std::ostream& out, Format format, const std::string& pa
 
 void write_history(std::ostream& out, Format format, const HistoryResult& result) {
   if (format == Format::json) {
-    Json json = json_document("history");
-    json["scope"] = to_text(result.folder->scope());
-    if (!result.schema.empty()) {
-      json["schema"] = result.schema;
-    }
-    json["revisions"] = Json::array();
-    for (const Revision& revision : result.folder->revisions()) {
-      Json one = revision_json(revision);
-      if (result.applied != nullptr) {
-        one["state"] = row_text(result, revision);
-      }
-      json["revisions"].push_back(one);
-    }
-    out << json_text(json) << '\n';
+    out << json_text(history_json(result)) << '\n';
     return;
   }
   std::vector<std::vector<std::string>> rows;
@@ -118,6 +190,7 @@ void write_history(std::ostream& out, Format format, const HistoryResult& result
     row.push_back(notes);
     rows.push_back(std::move(row));
   }
+  add_repeatable_rows(result, rows);
   if (rows.empty()) {
     out << fmt::format("no revision in the {} scope\n", to_text(result.folder->scope()));
     return;
@@ -129,6 +202,7 @@ void write_revision_text(std::ostream& out, Format format, const Revision& revis
   if (format == Format::json) {
     Json json = json_document("show");
     json.update(revision_json(revision));
+    json["repeatable"] = revision.is_repeatable();
     json["scope"] = to_text(revision.scope);
     json["up"] = revision.up.sql;
     if (revision.down) {
@@ -137,11 +211,14 @@ void write_revision_text(std::ostream& out, Format format, const Revision& revis
     out << json_text(json) << '\n';
     return;
   }
-  out << fmt::format("revision  {}\nscope     {}\nfile      {}\nchecksum  {}\nup        {}\n",
+  const std::string_view kind = revision.is_repeatable() ? "repeatable" : "revision";
+  const std::string_view no_down =
+      revision.is_repeatable() ? "none: applied again when it changes" : "none: irreversible";
+  out << fmt::format("{:9} {}\nscope     {}\nfile      {}\nchecksum  {}\nup        {}\n", kind,
                      revision.title(), to_text(revision.scope), escaped(revision.file),
                      revision.checksum, section_note(revision.up));
   out << fmt::format("down      {}\n\n",
-                     revision.down ? section_note(*revision.down) : "none: irreversible");
+                     revision.down ? section_note(*revision.down) : std::string(no_down));
   out << "-- migrate:up\n" << escaped(revision.up.sql);
   if (revision.down) {
     out << "\n-- migrate:down\n" << escaped(revision.down->sql);
@@ -158,6 +235,8 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
       one["revision"] = schema.revision;
       one["applied"] = schema.applied;
       one["pending"] = schema.pending;
+      one["repeatables"] =
+          Json{{"applied", schema.repeatables_applied}, {"pending", schema.repeatables_pending}};
       one["digest"] = schema.digest;
       if (!schema.note.empty()) {
         one["note"] = schema.note;
@@ -170,9 +249,7 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
   std::vector<std::vector<std::string>> rows;
   for (const CurrentResult::Schema& schema : result.schemas) {
     rows.push_back({escaped(schema.schema), schema.revision,
-                    schema.note.empty()
-                        ? fmt::format("{} applied, {} pending", schema.applied, schema.pending)
-                        : escaped(schema.note)});
+                    schema.note.empty() ? current_text(schema) : escaped(schema.note)});
   }
   write_table(out, rows);
 }

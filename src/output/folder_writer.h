@@ -20,7 +20,8 @@ void write_init(std::ostream& out, Format format, const InitResult& result);
 
 void write_revision_file(std::ostream& out, Format format, const std::string& path, Scope scope);
 
-/// The folder's revisions in order; with `applied` (of `schema`), which of them a schema has.
+/// The folder's revisions in order, then its repeatables; with `applied` (of `schema`), which of
+/// them a schema has, and what it has recorded of repeatables without a file.
 struct HistoryResult {
   const RevisionFolder* folder = nullptr;
   std::string schema;
@@ -38,6 +39,8 @@ struct CurrentResult {
     std::string revision;  ///< title, or `base`
     std::size_t applied = 0;
     std::size_t pending = 0;
+    std::size_t repeatables_applied = 0;  ///< recorded, and unchanged or without a file
+    std::size_t repeatables_pending = 0;  ///< to be applied, for the first time or again
     std::string digest;
     std::string note;
   };

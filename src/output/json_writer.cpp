@@ -126,6 +126,10 @@ Json plan_json(const FleetPlan& plan) {
         entry["revision"] = step.revision->title();
         entry["checksum"] = step.revision->checksum;
         entry["transaction"] = step.in_transaction();
+        entry["repeatable"] = step.revision->is_repeatable();
+      }
+      if (const std::size_t forgotten = step.forgotten_repeatables(); forgotten > 0) {
+        entry["forgets"] = forgotten;
       }
       json["steps"].push_back(entry);
     }
@@ -155,6 +159,7 @@ Json schema_json(const SchemaReport& schema, const RevisionFolder& folder) {
   json["from"] = revision_text(folder, schema.from);
   json["revision"] = revision_text(folder, schema.revision);
   json["steps"] = schema.steps;
+  json["repeatables"] = schema.repeatables;
   json["tries"] = schema.tries;
   json["duration_ms"] = schema.duration.count();
   if (schema.failure != nullptr) {
@@ -236,12 +241,14 @@ std::string json_status(std::string_view command, const std::vector<StatusResult
     entry["scope"] = to_text(scope.scope);
     entry["head"] = scope.head;
     entry["revisions"] = scope.revisions;
+    entry["repeatables"] = scope.repeatables;
     entry["groups"] = Json::array();
     for (const StatusResult::Group& group : scope.groups) {
       Json one;
       one["state"] = state_text(group.state);
       one["revision"] = group.revision;
       one["behind"] = group.behind;
+      one["repeatables"] = group.repeatables;
       if (!group.note.empty()) {
         one["note"] = group.note;
       }

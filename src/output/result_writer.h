@@ -65,12 +65,14 @@ struct StatusResult {
     Standing::State state = Standing::State::marked;
     std::string revision;  ///< `0012_backfill_total`, `base`
     std::size_t behind = 0;
-    std::string note;  ///< why it needs somebody: edited, late, foreign, ...
+    std::size_t repeatables = 0;  ///< to be applied, for the first time or again
+    std::string note;             ///< why it needs somebody: edited, late, foreign, ...
     std::vector<std::string> schemas;
   };
   Scope scope = Scope::tenant;
   std::string head;
   std::size_t revisions = 0;
+  std::size_t repeatables = 0;
   std::vector<Group> groups;  ///< at head first
 };
 void write_status(std::ostream& out, Format format, std::string_view command,

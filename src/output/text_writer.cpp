@@ -22,12 +22,23 @@ std::string speed_text(const Report& report) {
   return fmt::format(", {:.0f} schemas/s", static_cast<double>(report.schemas.size()) / seconds);
 }
 
+// What went through, in brackets; nothing if nothing did.
+std::string work_text(const SchemaReport& schema) {
+  const std::size_t revisions = schema.steps - schema.repeatables;
+  std::vector<std::string> parts;
+  if (revisions > 0) {
+    parts.push_back(counted(revisions, "revision"));
+  }
+  if (schema.repeatables > 0) {
+    parts.push_back(counted(schema.repeatables, "repeatable"));
+  }
+  return parts.empty() ? "" : fmt::format(" ({})", fmt::join(parts, ", "));
+}
+
 void write_shared(std::ostream& out, const RunResult& result) {
   for (const SchemaReport& schema : result.shared->schemas) {
-    out << fmt::format(
-        "shared   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
-        revision_text(*result.shared_folder, schema.revision),
-        schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
+    out << fmt::format("shared   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+                       revision_text(*result.shared_folder, schema.revision), work_text(schema));
   }
 }
 
@@ -66,10 +77,8 @@ void write_tenants(std::ostream& out, const RunResult& result) {
   }
   if (report.schemas.size() == 1) {
     const SchemaReport& schema = report.schemas.front();
-    out << fmt::format(
-        "tenant   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
-        revision_text(*result.tenant_folder, schema.revision),
-        schema.steps == 0 ? "" : fmt::format(" ({})", counted(schema.steps, "revision")));
+    out << fmt::format("tenant   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+                       revision_text(*result.tenant_folder, schema.revision), work_text(schema));
     return;
   }
   out << fmt::format("tenants  {} ({} in {}{})\n", counts_text(report),
@@ -130,6 +139,34 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
   write_hint(err, cause, folder);
 }
 
+std::string upgrade_text(const Step& step) {
+  if (step.revision->is_repeatable()) {
+    return fmt::format("repeatable {}{}", step.revision->title(),
+                       step.applies_again ? ", changed" : "");
+  }
+  return (step.resumes ? "finish " : "up ") + step.revision->title();
+}
+
+std::string downgrade_text(const Step& step) {
+  const std::string text =
+      (step.resumes ? "finish taking back " : "down ") + step.revision->title();
+  const std::size_t forgotten = step.forgotten_repeatables();
+  return forgotten == 0
+             ? text
+             : fmt::format("{}, forget {} (the next upgrade applies what the folder has)", text,
+                           counted(forgotten, "repeatable"));
+}
+
+std::string record_text(const Step& step) {
+  if (step.changes.empty()) {
+    return "write the mark again";
+  }
+  if (step.is_about_repeatables()) {
+    return fmt::format("forget {}", counted(step.forgotten_repeatables(), "repeatable"));
+  }
+  return fmt::format("record {}", counted(step.changes.size(), "row"));
+}
+
 std::string steps_text(const Plan& plan) {
   if (plan.empty()) {
     return "nothing to do";
@@ -141,15 +178,13 @@ std::string steps_text(const Plan& plan) {
         names.emplace_back("create the version table");
         break;
       case Step::Kind::upgrade:
-        names.push_back((step.resumes ? "finish " : "up ") + step.revision->title());
+        names.push_back(upgrade_text(step));
         break;
       case Step::Kind::downgrade:
-        names.push_back((step.resumes ? "finish taking back " : "down ") + step.revision->title());
+        names.push_back(downgrade_text(step));
         break;
       case Step::Kind::record:
-        names.push_back(step.changes.empty()
-                            ? "write the mark again"
-                            : fmt::format("record {}", counted(step.changes.size(), "row")));
+        names.push_back(record_text(step));
         break;
     }
   }
@@ -180,10 +215,25 @@ void write_status_group(std::ostream& out, const StatusResult::Group& group, boo
       << wrapped_names(names, "  ", 100, lists_all ? names.size() : most_names);
 }
 
+bool is_at_head(const StatusResult::Group& group) {
+  return group.behind == 0 && group.repeatables == 0 && group.note.empty();
+}
+
+std::string behind_text(const StatusResult::Group& group) {
+  if (is_at_head(group)) {
+    return "head";
+  }
+  if (group.repeatables == 0) {
+    return fmt::to_string(group.behind);
+  }
+  const std::string repeatables = counted(group.repeatables, "repeatable");
+  return group.behind == 0 ? repeatables : fmt::format("{} + {}", group.behind, repeatables);
+}
+
 // Laggards are named: not those at head, and not the bulk of the fleet, which is just due.
 bool names_group(const StatusResult& scope, const StatusResult::Group& group) {
   constexpr std::size_t few = 20;
-  if (group.behind == 0 && group.note.empty()) {
+  if (is_at_head(group)) {
     return false;
   }
   std::size_t all = 0;
@@ -319,14 +369,13 @@ void write_status(std::ostream& out, Format format, std::string_view command,
     return;
   }
   for (const StatusResult& scope : scopes) {
-    out << fmt::format("{} scope: {}, head {}\n", to_text(scope.scope),
-                       counted(scope.revisions, "revision"), scope.head);
+    out << fmt::format(
+        "{} scope: {}{}, head {}\n", to_text(scope.scope), counted(scope.revisions, "revision"),
+        scope.repeatables == 0 ? "" : ", " + counted(scope.repeatables, "repeatable"), scope.head);
     std::vector<std::vector<std::string>> rows{{"REVISION", "SCHEMAS", "BEHIND", ""}};
     for (const StatusResult::Group& group : scope.groups) {
-      rows.push_back(
-          {group.revision, fmt::to_string(group.schemas.size()),
-           group.behind == 0 && group.note.empty() ? "head" : fmt::to_string(group.behind),
-           escaped(group.note)});
+      rows.push_back({group.revision, fmt::to_string(group.schemas.size()), behind_text(group),
+                      escaped(group.note)});
     }
     if (scope.groups.empty()) {
       out << "no schema\n";

@@ -202,10 +202,15 @@ std::optional<FlightAnswer> Pipeline::take() {
 }
 
 FlightAnswer Pipeline::wait_for_answer(std::vector<Message> messages, Deadline deadline) {
+  // What others sent before is answered first, and is theirs to take.
+  const std::size_t before = flights_.size() + complete_.size();
   send(std::move(messages));
   while (true) {
-    if (auto answer = take()) {
-      return std::move(*answer);
+    if (complete_.size() > before) {
+      const auto ours = complete_.begin() + static_cast<std::ptrdiff_t>(before);
+      FlightAnswer answer = std::move(*ours);
+      complete_.erase(ours);
+      return answer;
     }
     if (!wait_for(connection_.socket(), wants_write_, deadline)) {
       throw ConnectionLost("no answer from the server in time");

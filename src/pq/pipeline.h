@@ -35,8 +35,9 @@ class Pipeline {
   /// The next complete flight's answers, if there is one.
   std::optional<FlightAnswer> take();
 
-  /// send() and wait: the one blocking call. Throws ConnectionLost, also when the deadline is over
-  /// (the connection is then unusable: what was sent may still happen).
+  /// send() and wait: the one blocking call. Answers to what was sent before stay for take().
+  /// Throws ConnectionLost, also when the deadline is over (the connection is then unusable: what
+  /// was sent may still happen).
   FlightAnswer wait_for_answer(std::vector<Message> messages, Deadline deadline);
 
   Connection& connection() { return connection_; }

@@ -64,6 +64,15 @@ std::optional<std::chrono::milliseconds> duration_of(std::string_view text) {
   return std::chrono::milliseconds(count * *factor);
 }
 
+// 0 if the text is no revision's number.
+RevisionNumber number_of(std::string_view text) {
+  constexpr std::size_t most_digits = 18;
+  RevisionNumber number = 0;
+  const auto [rest, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = code == std::errc() && rest == text.data() + text.size();
+  return whole && number > 0 && text.size() <= most_digits ? number : 0;
+}
+
 class DirectiveReader {
  public:
   DirectiveReader(const std::string& file, std::vector<Finding>& findings)
@@ -79,9 +88,10 @@ class DirectiveReader {
         report("directive \"ignore\" needs a rule and a reason",
                "Write -- tenantctl: ignore RULE REASON.");
       }
-    } else if (name == "requires" || name == "serial") {
-      report(fmt::format("directive \"{}\" is not supported by this version", name),
-             "Remove the line, or use a version that obeys it.");
+    } else if (name == "requires") {
+      read_requirement(words);
+    } else if (name == "serial") {
+      read_serial(words);
     } else {
       report_unknown(name);
     }
@@ -107,11 +117,29 @@ class DirectiveReader {
            "Write a number above 0 and ms, s or min, as in -- tenantctl: lock-timeout 2s.");
   }
 
+  void read_requirement(const std::vector<std::string_view>& words) {
+    const auto number = words.size() == 3 && words[1] == "shared" ? number_of(words[2]) : 0;
+    if (number == 0) {
+      report("directive \"requires\" needs a revision of the shared scope",
+             "Write its number, as in -- tenantctl: requires shared 20261120101500.");
+      return;
+    }
+    directives_.requires_shared.push_back({.number = number, .line = line_->number});
+  }
+
+  void read_serial(const std::vector<std::string_view>& words) {
+    if (words.size() > 1) {
+      report("directive \"serial\" takes no argument", "Write -- tenantctl: serial.");
+    }
+    directives_.serial = true;
+  }
+
   void report_unknown(std::string_view name) {
     const auto meant = nearest(name, {"lock-timeout", "ignore", "requires", "serial"});
     report(fmt::format("unknown directive \"{}\"", escaped(name)),
            meant ? fmt::format("Did you mean {}?", *meant)
-                 : std::string("The directives are lock-timeout and ignore."));
+                 : std::string(
+                       "The directives are lock-timeout, requires shared, serial and ignore."));
   }
 
   void report(std::string message, std::string hint) {

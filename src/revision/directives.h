@@ -7,6 +7,7 @@
 
 #include "revision/finding.h"
 #include "revision/markers.h"
+#include "revision/revision.h"
 
 namespace tenantctl {
 
@@ -14,10 +15,12 @@ namespace tenantctl {
 /// stand anywhere in the file and hold for both sections.
 struct Directives {
   std::optional<std::chrono::milliseconds> lock_timeout;
+  std::vector<Requirement> requires_shared;
+  bool serial = false;
 };
 
-/// Reads the directives among `lines` of `file`. Unknown ones, those that a later version will know
-/// and bad arguments are added to `findings`: ignoring a wish is worse than refusing it.
+/// Reads the directives among `lines` of `file`. Unknown ones and bad arguments are added to
+/// `findings`: ignoring a wish is worse than refusing it.
 Directives read_directives(const std::string& file, const std::vector<Line>& lines,
                            std::vector<Finding>& findings);
 

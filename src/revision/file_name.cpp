@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/checksum.h"
 #include "base/text.h"
 
 namespace tenantctl {
@@ -45,6 +46,23 @@ std::optional<FileName> FileName::parse(std::string_view name) {
   FileName parsed{.number = 0, .digits = std::string(digits), .slug = std::string(slug)};
   std::from_chars(digits.data(), digits.data() + digits.size(), parsed.number);
   return parsed;
+}
+
+std::optional<std::string> repeatable_name(std::string_view file_name) {
+  if (!file_name.ends_with(extension)) {
+    return std::nullopt;
+  }
+  file_name.remove_suffix(extension.size());
+  return is_slug(file_name) ? std::optional(std::string(file_name)) : std::nullopt;
+}
+
+RevisionNumber repeatable_number(std::string_view name) {
+  constexpr std::size_t digits = 15;  // 60 bits: no two names of a folder will meet
+  constexpr int base = 16;
+  const std::string hash = sha256_hex(name).substr(0, digits);
+  RevisionNumber number = 0;
+  std::from_chars(hash.data(), hash.data() + hash.size(), number, base);
+  return -1 - number;
 }
 
 bool is_unrelated(std::string_view name) {

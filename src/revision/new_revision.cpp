@@ -54,6 +54,10 @@ std::string next_digits(const NewRevision& revision, const RevisionFolder& folde
 }
 
 std::string text_of(const NewRevision& revision) {
+  if (revision.repeatable) {
+    return "-- Applied again whenever it changes: CREATE OR REPLACE and the like.\n\n"
+           "-- migrate:up\n\n";
+  }
   const std::string_view options = revision.transaction ? "" : " transaction:false";
   return fmt::format("-- migrate:up{0}\n\n-- migrate:down{0}\n\n", options);
 }
@@ -87,6 +91,10 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   if (file >= 0) {
     ::unlink(path.c_str());
   }
+  if (code == EEXIST) {
+    throw UsageError(path.string() + " is there already",
+                     "Change that file, or choose another message.");
+  }
   throw Error(
       fmt::format("{} cannot be written: {}", path.string(), std::generic_category().message(code)),
       "Check that the folder exists, may be written to and has room.");
@@ -118,8 +126,11 @@ std::filesystem::path write_revision(const NewRevision& revision,
                                      const std::filesystem::path& folder,
                                      std::chrono::system_clock::time_point now) {
   const std::string slug = slug_of(revision.message);
-  const auto existing = RevisionFolder::read(folder, revision.scope);
-  const std::string name = next_digits(revision, existing, now) + "_" + slug + ".sql";
+  const std::string name =
+      revision.repeatable
+          ? slug + ".sql"
+          : next_digits(revision, RevisionFolder::read(folder, revision.scope), now) + "_" + slug +
+                ".sql";
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   if (code) {

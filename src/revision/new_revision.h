@@ -18,12 +18,13 @@ struct NewRevision {
   Scope scope = Scope::tenant;
   Numbering numbering = Numbering::timestamp;
   bool transaction = true;
+  bool repeatable = false;  ///< named by the slug alone, one section
 };
 
 /// `add invoices!` -> `add_invoices`; at most 80 bytes. Throws UsageError if nothing is left.
 std::string slug_of(std::string_view message);
 
-/// Writes a file with both sections into `folder` (made if missing) and returns its path. Its
+/// Writes a file with its sections into `folder` (made if missing) and returns its path. Its
 /// number is above every number there, also when two are made in one second or a clock is behind.
 /// Never overwrites a file. Throws UsageError for a bad message, FolderError if the folder cannot
 /// be read, Error if it cannot be written.

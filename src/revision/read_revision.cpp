@@ -19,6 +19,8 @@ namespace tenantctl {
 
 namespace {
 
+enum class Form { numbered, repeatable };
+
 // A checksum must not depend on the machine that checked the file out. A lone CR stays: the server
 // ends a line comment there, so dropping it would change what runs.
 std::string normalised(std::string bytes) {
@@ -48,32 +50,49 @@ bool is_blank_or_comment(std::string_view line) {
 
 class RevisionReader {
  public:
-  RevisionReader(const std::string& file, Scope scope, std::string bytes,
-                 std::vector<Finding>& findings, std::vector<Finding>& warnings)
-      : text_(normalised(std::move(bytes))), findings_(findings), warnings_(warnings) {
+  RevisionReader(Form form, std::string bytes, std::vector<Finding>& findings,
+                 std::vector<Finding>& warnings)
+      : form_(form),
+        text_(normalised(std::move(bytes))),
+        findings_(findings),
+        warnings_(warnings) {}
+
+  Revision read(const std::string& file, Scope scope) {
     revision_.file = file;
     revision_.scope = scope;
-  }
-
-  Revision read() {
     read_name();
     if (!is_readable_text()) {
       return std::move(revision_);
     }
     lines_ = lines_of(text_);
     markers_ = markers_of(lines_);
+    if (is_repeatable() && markers_.empty()) {
+      markers_.push_back({.up = true, .line = {}, .options = {}});
+    }
     check_mistaken_markers();
     check_markers();
     check_preamble();
     read_sections();
-    revision_.lock_timeout = read_directives(revision_.file, lines_, findings_).lock_timeout;
+    take_directives();
+    if (is_repeatable()) {
+      check_repeatable();
+    }
     return std::move(revision_);
   }
 
  private:
+  bool is_repeatable() const { return form_ == Form::repeatable; }
+
+  // A repeatable without a marker is all section, as if one stood above its first line.
+  static bool is_implied(const Marker& marker) { return marker.line.number == 0; }
+
   void read_name() {
-    const auto name =
-        FileName::parse(std::string_view(revision_.file).substr(revision_.file.rfind('/') + 1));
+    const auto file_name = std::string_view(revision_.file).substr(revision_.file.rfind('/') + 1);
+    if (is_repeatable()) {
+      read_repeatable_name(file_name);
+      return;
+    }
+    const auto name = FileName::parse(file_name);
     if (!name) {
       report({}, "is not named like a revision",
              "A name is up to 18 digits, an underscore, a slug and .sql: 0012_backfill_total.sql.");
@@ -84,6 +103,47 @@ class RevisionReader {
     revision_.slug = name->slug;
     if (name->number == 0) {
       report({}, "number 0 is not a revision's", "Numbers start at 1; before it is the base.");
+    }
+  }
+
+  void read_repeatable_name(std::string_view file_name) {
+    const auto name = repeatable_name(file_name);
+    if (!name) {
+      report(
+          {}, "is not named like a repeatable",
+          "A name is a slug of ASCII letters, digits, _, - and ., and .sql: invoice_totals.sql.");
+      return;
+    }
+    revision_.slug = *name;
+    revision_.number = repeatable_number(*name);
+  }
+
+  void take_directives() {
+    Directives directives = read_directives(revision_.file, lines_, findings_);
+    revision_.lock_timeout = directives.lock_timeout;
+    revision_.serial = directives.serial;
+    revision_.requires_shared = std::move(directives.requires_shared);
+    if (revision_.scope == Scope::tenant) {
+      return;
+    }
+    for (const Requirement& requirement : revision_.requires_shared) {
+      report(place_of_line(lines_[static_cast<std::size_t>(requirement.line) - 1]),
+             "a revision of the shared scope requires the shared scope",
+             "Its own revisions are applied in order: remove the line.");
+    }
+  }
+
+  // It is applied again and again, each time whole or not at all, and never taken back.
+  void check_repeatable() {
+    for (const Marker& marker : markers_) {
+      if (!marker.up) {
+        report(place_of_line(marker.line), "a repeatable has no down section",
+               "Take back what it made in a revision's down section.");
+      } else if (!revision_.up.transaction) {
+        report(place_of_line(marker.line), "a repeatable runs in a transaction",
+               "Write statements that can be repeated, as CREATE OR REPLACE; what cannot run in a "
+               "transaction belongs into a revision.");
+      }
     }
   }
 
@@ -174,7 +234,8 @@ class RevisionReader {
   }
 
   Section read_section(const Marker& marker, std::size_t end) {
-    const std::size_t begin = std::min(marker.line.begin + marker.line.text.size() + 1, end);
+    const std::size_t begin =
+        is_implied(marker) ? 0 : std::min(marker.line.begin + marker.line.text.size() + 1, end);
     Section section;
     section.sql = without_blank_end(std::string_view(text_).substr(begin, end - begin));
     if (!section.sql.empty()) {
@@ -243,6 +304,7 @@ class RevisionReader {
         {.message = std::move(message), .place = std::move(place), .hint = std::move(hint)});
   }
 
+  Form form_;
   Revision revision_;
   std::string text_;  // BOM and CRLF normalised; lines_ and markers_ view it
   std::vector<Line> lines_;
@@ -255,7 +317,12 @@ class RevisionReader {
 
 Revision read_revision(const std::string& file, Scope scope, std::string bytes,
                        std::vector<Finding>& findings, std::vector<Finding>& warnings) {
-  return RevisionReader(file, scope, std::move(bytes), findings, warnings).read();
+  return RevisionReader(Form::numbered, std::move(bytes), findings, warnings).read(file, scope);
+}
+
+Revision read_repeatable(const std::string& file, Scope scope, std::string bytes,
+                         std::vector<Finding>& findings, std::vector<Finding>& warnings) {
+  return RevisionReader(Form::repeatable, std::move(bytes), findings, warnings).read(file, scope);
 }
 
 }  // namespace tenantctl

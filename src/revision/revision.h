@@ -28,13 +28,21 @@ struct Section {
   bool dropped_transaction = false;
 };
 
-/// One numbered change in the folder, with an up and perhaps a down section. A value: it holds the
-/// text that was read once, so a file that changes later changes nothing.
-struct Revision {
+/// A directive `requires shared 20261120101500`: tenants get the revision only where the shared
+/// scope has that one.
+struct Requirement {
   RevisionNumber number = 0;
-  std::string digits;  ///< as the file name has them, for display: `0012`
-  std::string slug;    ///< `backfill_total`
-  std::string file;    ///< path as given by the folder, for messages
+  int line = 1;  ///< where it stands, from 1
+};
+
+/// One change in the folder, with an up and perhaps a down section: numbered and applied once, or
+/// repeatable, with a name instead of a number, and applied again whenever its checksum changes. A
+/// value: it holds the text that was read once, so a file that changes later changes nothing.
+struct Revision {
+  RevisionNumber number = 0;  ///< of a repeatable: repeatable_number() of its name, below 0
+  std::string digits;         ///< as the file name has them, for display: `0012`
+  std::string slug;           ///< `backfill_total`; of a repeatable its whole name
+  std::string file;           ///< path as given by the folder, for messages
   Scope scope = Scope::tenant;
   Section up;
   std::optional<Section> down;  ///< absent: irreversible
@@ -42,8 +50,12 @@ struct Revision {
   std::string checksum;
   /// `-- tenantctl: lock-timeout 2s`
   std::optional<std::chrono::milliseconds> lock_timeout;
+  std::vector<Requirement> requires_shared;
+  /// `-- tenantctl: serial`: runs in one schema at a time.
+  bool serial = false;
 
-  std::string title() const { return digits + "_" + slug; }
+  bool is_repeatable() const { return number < 0; }
+  std::string title() const { return is_repeatable() ? slug : digits + "_" + slug; }
 };
 
 /// The place in a revision's file of a byte of one of its sections.

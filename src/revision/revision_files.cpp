@@ -65,9 +65,9 @@ std::string_view name_of_type(mode_t mode) {
 // Reads one folder and collects what is wrong with it.
 class FolderReader {
  public:
-  FolderReader(const std::filesystem::path& path, std::size_t size_limit,
+  FolderReader(const std::filesystem::path& path, FileKind kind, std::size_t size_limit,
                std::vector<Finding>& findings)
-      : path_(path), size_limit_(size_limit), findings_(findings) {}
+      : path_(path), kind_(kind), size_limit_(size_limit), findings_(findings) {}
 
   std::vector<RevisionFile> read() {
     open_folder();
@@ -112,7 +112,7 @@ class FolderReader {
       report(name, fmt::format("cannot be read: {}", system_message(errno)));
       return;
     }
-    if (!FileName::parse(name)) {
+    if (!is_named_right(name)) {
       // A sub-folder with a name of its own is nobody's revision.
       if (!S_ISDIR(status.st_mode)) {
         report_name(name);
@@ -177,7 +177,18 @@ class FolderReader {
     return false;
   }
 
+  bool is_named_right(const std::string& name) const {
+    return kind_ == FileKind::revision ? FileName::parse(name).has_value()
+                                       : repeatable_name(name).has_value();
+  }
+
   void report_name(const std::string& name) {
+    if (kind_ == FileKind::repeatable) {
+      report(
+          name, "is not named like a repeatable",
+          "A name is a slug of ASCII letters, digits, _, - and ., and .sql: invoice_totals.sql.");
+      return;
+    }
     report(name, "is not named like a revision",
            "A name is up to 18 digits, an underscore, a slug and .sql: 0012_backfill_total.sql.");
   }
@@ -199,6 +210,7 @@ class FolderReader {
   int handle() const { return ::dirfd(folder_.get()); }
 
   const std::filesystem::path& path_;
+  FileKind kind_;
   std::size_t size_limit_;
   std::vector<Finding>& findings_;
   Folder folder_;
@@ -207,9 +219,9 @@ class FolderReader {
 
 }  // namespace
 
-std::vector<RevisionFile> read_files(const std::filesystem::path& folder, std::size_t size_limit,
-                                     std::vector<Finding>& findings) {
-  return FolderReader(folder, size_limit, findings).read();
+std::vector<RevisionFile> read_files(const std::filesystem::path& folder, FileKind kind,
+                                     std::size_t size_limit, std::vector<Finding>& findings) {
+  return FolderReader(folder, kind, size_limit, findings).read();
 }
 
 }  // namespace tenantctl

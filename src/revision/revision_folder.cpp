@@ -13,6 +13,11 @@ namespace tenantctl {
 
 namespace {
 
+struct Reading {
+  std::vector<Finding> findings;
+  std::vector<Finding> warnings;
+};
+
 void sort_findings(std::vector<Finding>& findings) {
   std::ranges::stable_sort(findings, {}, [](const Finding& finding) {
     return std::tie(finding.place.file, finding.place.line);
@@ -34,34 +39,56 @@ void check_numbers(const std::vector<Revision>& revisions, std::vector<Finding>&
   }
 }
 
+std::vector<Revision> read_revisions(const std::filesystem::path& path, FileKind kind, Scope scope,
+                                     const RevisionFolder::Limits& limits, Reading& reading) {
+  const auto read_one = kind == FileKind::revision ? read_revision : read_repeatable;
+  std::vector<Revision> revisions;
+  for (RevisionFile& file : read_files(path, kind, limits.file_size, reading.findings)) {
+    revisions.push_back(
+        read_one(file.path, scope, std::move(file.bytes), reading.findings, reading.warnings));
+  }
+  return revisions;
+}
+
 bool by_number(const Revision& left, const Revision& right) {
   return std::tie(left.number, left.file) < std::tie(right.number, right.file);
 }
 
 }  // namespace
 
-RevisionFolder::RevisionFolder(Scope scope, std::vector<Revision> revisions)
-    : scope_(scope), revisions_(std::move(revisions)) {
+RevisionFolder::Paths RevisionFolder::Paths::in(const std::filesystem::path& scope_folder) {
+  return {.versions = scope_folder / "versions", .repeatable = scope_folder / "repeatable"};
+}
+
+RevisionFolder::RevisionFolder(Scope scope, std::vector<Revision> revisions,
+                               std::vector<Revision> repeatables)
+    : scope_(scope), revisions_(std::move(revisions)), repeatables_(std::move(repeatables)) {
   std::ranges::sort(revisions_, by_number);
+  std::ranges::sort(repeatables_, {}, &Revision::slug);
+}
+
+RevisionFolder RevisionFolder::read(const Paths& paths, Scope scope, const Limits& limits) {
+  Reading reading;
+  std::vector<Revision> revisions =
+      read_revisions(paths.versions, FileKind::revision, scope, limits, reading);
+  std::vector<Revision> repeatables;
+  if (!paths.repeatable.empty()) {
+    repeatables = read_revisions(paths.repeatable, FileKind::repeatable, scope, limits, reading);
+  }
+  RevisionFolder folder(scope, std::move(revisions), std::move(repeatables));
+  check_numbers(folder.revisions_, reading.findings);
+  sort_findings(reading.findings);
+  sort_findings(reading.warnings);
+  if (!reading.findings.empty()) {
+    throw FolderError(std::move(reading.findings));
+  }
+  folder.warnings_ = std::move(reading.warnings);
+  return folder;
 }
 
 RevisionFolder RevisionFolder::read(const std::filesystem::path& path, Scope scope,
                                     const Limits& limits) {
-  std::vector<Finding> findings;
-  std::vector<Finding> warnings;
-  std::vector<Revision> revisions;
-  for (RevisionFile& file : read_files(path, limits.file_size, findings)) {
-    revisions.push_back(read_revision(file.path, scope, std::move(file.bytes), findings, warnings));
-  }
-  RevisionFolder folder(scope, std::move(revisions));
-  check_numbers(folder.revisions_, findings);
-  sort_findings(findings);
-  sort_findings(warnings);
-  if (!findings.empty()) {
-    throw FolderError(std::move(findings));
-  }
-  folder.warnings_ = std::move(warnings);
-  return folder;
+  return read(Paths{.versions = path, .repeatable = {}}, scope, limits);
 }
 
 RevisionFolder RevisionFolder::read(const std::filesystem::path& path, Scope scope) {
@@ -73,12 +100,37 @@ const Revision* RevisionFolder::find(RevisionNumber number) const {
   return found != revisions_.end() && found->number == number ? &*found : nullptr;
 }
 
+const Revision* RevisionFolder::find_repeatable(std::string_view name) const {
+  const auto found = std::ranges::lower_bound(repeatables_, name, {}, &Revision::slug);
+  return found != repeatables_.end() && found->slug == name ? &*found : nullptr;
+}
+
 std::string RevisionFolder::digits_of(RevisionNumber number) const {
   if (const Revision* revision = find(number)) {
     return revision->digits;
   }
   const std::size_t width = revisions_.empty() ? 1 : revisions_.back().digits.size();
   return fmt::format("{:0{}}", number, width);
+}
+
+std::vector<Finding> check_requirements(const RevisionFolder& tenant,
+                                        const RevisionFolder& shared) {
+  std::vector<Finding> findings;
+  for (const auto* revisions : {&tenant.revisions(), &tenant.repeatables()}) {
+    for (const Revision& revision : *revisions) {
+      for (const Requirement& requirement : revision.requires_shared) {
+        if (shared.find(requirement.number) != nullptr) {
+          continue;
+        }
+        findings.push_back(
+            {.message = fmt::format("requires the shared revision {}, which is not in the folder",
+                                    shared.digits_of(requirement.number)),
+             .place = {.file = revision.file, .line = requirement.line, .column = 1, .text = {}},
+             .hint = "Name a revision of the shared scope by its number."});
+      }
+    }
+  }
+  return findings;
 }
 
 }  // namespace tenantctl

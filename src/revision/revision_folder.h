@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "revision/finding.h"
@@ -10,33 +11,52 @@
 
 namespace tenantctl {
 
-/// One scope's history on disk, `migrations/<scope>/versions`, read whole and strictly before any
-/// connection is opened. Sorted by number. Holds only values; later changes on disk do not reach
-/// it.
+/// One scope's history on disk, `migrations/<scope>/versions`, and what is applied behind it
+/// whenever it changes, `migrations/<scope>/repeatable`. Read whole and strictly before any
+/// connection is opened. Holds only values; later changes on disk do not reach it.
 class RevisionFolder {
  public:
   struct Limits {
     std::size_t file_size = 16U << 20U;  ///< bytes; a larger file is refused before it is read
   };
 
-  RevisionFolder() = default;
-  RevisionFolder(Scope scope, std::vector<Revision> revisions);
+  /// A scope's two folders. Either may be missing or empty.
+  struct Paths {
+    std::filesystem::path versions;
+    std::filesystem::path repeatable;
+    /// `versions` and `repeatable` in `scope_folder`.
+    static Paths in(const std::filesystem::path& scope_folder);
+  };
 
-  /// Reads every revision under `path`. A folder that does not exist is empty. Files are opened
+  RevisionFolder() = default;
+  RevisionFolder(Scope scope, std::vector<Revision> revisions,
+                 std::vector<Revision> repeatables = {});
+
+  /// Reads every revision and repeatable. A folder that does not exist is empty. Files are opened
   /// without following symlinks and without waiting for FIFOs, and read once.
   /// Throws FolderError with all findings at once: bad names, two files of one number, a missing or
   /// repeated up section, NUL bytes, invalid UTF-8, what is no regular file, files over the limit,
-  /// text before the first marker, unknown options or directives, strings that never end.
+  /// text before the first marker, unknown options or directives, strings that never end; in a
+  /// repeatable also a down section and `transaction:false`.
+  static RevisionFolder read(const Paths& paths, Scope scope, const Limits& limits);
+  /// Revisions alone, from one folder.
   static RevisionFolder read(const std::filesystem::path& path, Scope scope, const Limits& limits);
   static RevisionFolder read(const std::filesystem::path& path, Scope scope);
 
   Scope scope() const { return scope_; }
+  /// Sorted by number.
   const std::vector<Revision>& revisions() const { return revisions_; }
+  /// Sorted by name.
+  const std::vector<Revision>& repeatables() const { return repeatables_; }
   const std::vector<Finding>& warnings() const { return warnings_; }
   bool empty() const { return revisions_.empty(); }
+  /// Neither a revision nor a repeatable: a schema for this scope would stay bare.
+  bool is_blank() const { return revisions_.empty() && repeatables_.empty(); }
 
   /// The revision of that number, or nullptr.
   const Revision* find(RevisionNumber number) const;
+  /// The repeatable of that name, or nullptr.
+  const Revision* find_repeatable(std::string_view name) const;
 
   /// How a number is written in this folder (`0012`), also for one that is not there.
   std::string digits_of(RevisionNumber number) const;
@@ -44,6 +64,7 @@ class RevisionFolder {
  private:
   Scope scope_ = Scope::tenant;
   std::vector<Revision> revisions_;
+  std::vector<Revision> repeatables_;
   std::vector<Finding> warnings_;
 };
 
@@ -51,5 +72,12 @@ class RevisionFolder {
 /// `warnings`. Public so that it can be fed anything (tests, a fuzzer); needs no disk.
 Revision read_revision(const std::string& file, Scope scope, std::string bytes,
                        std::vector<Finding>& findings, std::vector<Finding>& warnings);
+
+/// The same for a repeatable: one up section, whose marker may be left out.
+Revision read_repeatable(const std::string& file, Scope scope, std::string bytes,
+                         std::vector<Finding>& findings, std::vector<Finding>& warnings);
+
+/// A finding for each `requires shared N` of the tenants' folder whose N is not in the shared one.
+std::vector<Finding> check_requirements(const RevisionFolder& tenant, const RevisionFolder& shared);
 
 }  // namespace tenantctl

@@ -30,6 +30,7 @@ void make_plan(FleetPlan::Group& group, const Standing& standing, const Revision
     group.work.plan = std::move(planned);
   } catch (const HistoryError& error) {
     refuse(group, Result::failed, error.what(), error.hint());
+    group.problem->place = error.place();
   }
 }
 

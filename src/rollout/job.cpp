@@ -87,7 +87,10 @@ void Job::fold(const pq::FlightAnswer& answer, pq::Deadline now) {
     return;
   }
   const std::size_t before = migrator_->outcome().steps_done;
+  const std::size_t repeatables_before = migrator_->outcome().repeatables_done;
   migrator_->fold(answer);
+  repeatables_ +=
+      static_cast<std::uint32_t>(migrator_->outcome().repeatables_done - repeatables_before);
   steps_ += static_cast<std::uint32_t>(migrator_->outcome().steps_done - before);
   mark_ = migrator_->outcome().mark;
   prepare();
@@ -310,6 +313,7 @@ SchemaReport Job::report(pq::Deadline now) const {
   report.from = from_;
   report.revision = mark_.head;
   report.steps = steps_;
+  report.repeatables = repeatables_;
   report.tries = tries_ + losses_;
   if (started_at_ != pq::Deadline{}) {
     report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_at_);

@@ -136,6 +136,7 @@ class Job {
   bool takes_long_ = false;
   std::optional<Blocker> blocker_;
   std::uint32_t steps_ = 0;
+  std::uint32_t repeatables_ = 0;
   std::string exhausted_;
   RevisionNumber from_ = 0;
   Mark mark_;

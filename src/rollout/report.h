@@ -49,9 +49,10 @@ struct Blocker {
 struct SchemaReport {
   std::string schema;
   Result result = Result::not_started;
-  RevisionNumber from = 0;      ///< where it stood when the run began; 0: base
-  RevisionNumber revision = 0;  ///< where it stands, as far as known; 0: base
-  std::uint32_t steps = 0;      ///< revisions that went through in this run
+  RevisionNumber from = 0;        ///< where it stood when the run began; 0: base
+  RevisionNumber revision = 0;    ///< where it stands, as far as known; 0: base
+  std::uint32_t steps = 0;        ///< revisions and repeatables that went through in this run
+  std::uint32_t repeatables = 0;  ///< of these, repeatables
   std::uint32_t tries = 0;
   std::chrono::milliseconds duration{0};
   std::unique_ptr<Failure> failure;

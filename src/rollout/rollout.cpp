@@ -91,6 +91,8 @@ void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<
       std::stable_partition(to_do_.begin(), to_do_.end(), [&](std::uint32_t i) {
         return std::find(canaries.begin(), canaries.end(), tasks[i].schema) != canaries.end();
       });
+  const auto is_serial = [&](std::uint32_t i) { return groups[tasks[i].group].plan.is_serial(); };
+  std::stable_partition(first_other, to_do_.end(), [&](std::uint32_t i) { return !is_serial(i); });
   wave_ends_ = wave_ends(options_.waves, to_do_.size(),
                          static_cast<std::size_t>(first_other - to_do_.begin()));
   takes_long_.resize(groups.size());
@@ -335,6 +337,9 @@ Job* Rollout::next_new(const Worker& worker) {
   }
   const Task& task = (*tasks_)[to_do_[next_]];
   const TaskGroup& group = (*groups_)[task.group];
+  if (group.plan.is_serial() && serial_ != nullptr) {
+    return nullptr;
+  }
   auto job = std::make_unique<Job>(
       task.schema, group.plan, group.missing,
       Job::Setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience});
@@ -346,6 +351,9 @@ Job* Rollout::next_new(const Worker& worker) {
   }
   ++next_;
   jobs_.push_back(std::move(job));
+  if (group.plan.is_serial()) {
+    serial_ = jobs_.back().get();
+  }
   return jobs_.back().get();
 }
 
@@ -368,7 +376,8 @@ void Rollout::wait(pq::Deadline now) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
   ::poll(entries.data(), entries.size(), static_cast<int>(left));
   const pq::Deadline later = pq::Clock::now();
-  if (entries.back().revents != 0 && watch_.advance()) {
+  // Its answer may have been read by somebody who waited for one of their own.
+  if (watch_.is_asking() && watch_.advance()) {
     look(later);
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -425,6 +434,9 @@ void Rollout::collect(Worker& worker, pq::Deadline now) {
 void Rollout::finish(Job* job, pq::Deadline now) {
   if (!job->exhausted().empty()) {
     stop("the server ran out of room: " + job->exhausted());
+  }
+  if (job == serial_) {
+    serial_ = nullptr;
   }
   SchemaReport schema = job->report(now);
   learn(*job, schema.duration);

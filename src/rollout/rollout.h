@@ -110,6 +110,7 @@ class Rollout {
   pq::Deadline last_lag_check_{};
   std::vector<std::unique_ptr<Job>> jobs_;  ///< begun and not over
   std::vector<Job*> waiting_;
+  Job* serial_ = nullptr;  ///< the one under way whose revision runs in one schema at a time
   std::vector<std::unique_ptr<Worker>> workers_;
   Report report_;
   std::size_t problems_ = 0;

@@ -16,18 +16,27 @@ namespace {
 // A transaction that touches too many tables fills the server's lock table.
 constexpr std::size_t batch_size = 100;
 
-/// Digest of each prefix of a folder: a mark with one of them is an unedited, in-order history.
+/// Digest of each prefix of a folder: a mark with one of them is an unedited, in-order history. Of
+/// repeatables it must name none, or exactly the folder's as they are today.
 class Prefixes {
  public:
   explicit Prefixes(const RevisionFolder& folder)
       : all_(history_of(folder, folder.revisions().size())) {
+    for (const Revision& repeatable : folder.repeatables()) {
+      repeatables_.push_back(repeatable_row(repeatable));
+    }
+    std::ranges::sort(repeatables_, {}, &AppliedRevision::position);
+    rechain(repeatables_);
+    repeatables_digest_ = repeatables_digest(repeatables_);
     for (std::size_t i = 0; i < all_.size(); ++i) {
       counts_[all_[i].digest] = i + 1;
     }
   }
 
   bool knows(const Mark& mark) const {
-    if (mark.running != 0) {
+    const bool knows_repeatables =
+        mark.repeatables.empty() || mark.repeatables == repeatables_digest_;
+    if (mark.running != 0 || !knows_repeatables) {
       return false;
     }
     return mark.count == 0 || counts_.contains(mark.digest);
@@ -35,11 +44,17 @@ class Prefixes {
 
   History history(const Mark& mark) const {
     const std::size_t count = mark.count == 0 ? 0 : counts_.at(mark.digest);
-    return {all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(count)};
+    History history(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (!mark.repeatables.empty()) {
+      history.insert(history.end(), repeatables_.begin(), repeatables_.end());
+    }
+    return history;
   }
 
  private:
   History all_;
+  History repeatables_;
+  std::string repeatables_digest_;
   std::unordered_map<std::string, std::size_t> counts_;
 };
 

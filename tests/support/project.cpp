@@ -9,6 +9,8 @@ namespace {
 
 std::string path_of(const std::string& file) {
   const auto slash = file.find('/');
+  if (file.find('/', slash + 1) != std::string::npos)
+    return "migrations/" + file;
   return "migrations/" + file.substr(0, slash) + "/versions" + file.substr(slash);
 }
 
@@ -60,7 +62,8 @@ std::vector<std::string> Project::create_tenants(int count) const {
 
 std::string Project::revision_of(const std::string& schema) {
   const auto rows = database.rows("SELECT name FROM \"" + schema +
-                                  "\".tenantctl_version ORDER BY position DESC LIMIT 1");
+                                  "\".tenantctl_version WHERE revision > 0 "
+                                  "ORDER BY position DESC LIMIT 1");
   return rows.empty() ? "base" : rows.front().front();
 }
 

@@ -18,7 +18,8 @@ class Project {
  public:
   Project();
 
-  /// `tenant/0001_a.sql`; with a down section unless `down` is empty. Replaces a file of that name.
+  /// `tenant/0001_a.sql`, or `tenant/repeatable/a.sql`; with a down section unless `down` is empty.
+  /// Replaces a file of that name.
   void write(const std::string& file, const std::string& up, const std::string& down = {});
 
   /// `tenant/0001_a.sql` as it is to be, markers and all.

@@ -25,6 +25,16 @@ Revision revision_of(RevisionNumber number) {
                                          number));
 }
 
+Revision repeatable_of(const std::string& name, const std::string& bytes) {
+  std::vector<Finding> findings;
+  std::vector<Finding> warnings;
+  Revision repeatable =
+      read_repeatable("repeatable/" + name + ".sql", Scope::tenant, bytes, findings, warnings);
+  if (!findings.empty())
+    throw std::runtime_error(findings.front().message);
+  return repeatable;
+}
+
 RevisionFolder folder_of(const std::vector<RevisionNumber>& numbers) {
   std::vector<Revision> revisions;
   for (const RevisionNumber number : numbers)

@@ -21,6 +21,10 @@ Revision revision_of(RevisionNumber number, const std::string& bytes);
 /// A reversible revision of one statement that names its number.
 Revision revision_of(RevisionNumber number);
 
+/// The repeatable of a file `repeatable/NAME.sql` with these bytes. Throws std::runtime_error if
+/// they make none.
+Revision repeatable_of(const std::string& name, const std::string& bytes = "SELECT 1;\n");
+
 /// Tenant revisions of these numbers, reversible.
 RevisionFolder folder_of(const std::vector<RevisionNumber>& numbers);
 

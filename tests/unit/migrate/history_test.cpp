@@ -87,6 +87,43 @@ TEST_SUITE("migrate/history") {
     CHECK_NOTHROW(check_chain(history));
   }
 
+  TEST_CASE("repeatables stand behind the revisions and are no part of the chain") {
+    History history = three();
+    const std::string newest = history.back().digest;
+    history.push_back(repeatable_row(repeatable_of("v")));
+    rechain(history);
+    CHECK(history.back().is_repeatable());
+    CHECK(history.back().position == first_repeatable - history.back().number);
+    CHECK_NOTHROW(check_chain(history));
+    CHECK(newest_digest(history) == newest);
+    CHECK(revisions_of(history).size() == 3);
+    CHECK(repeatables_of(history).size() == 1);
+    CHECK(newest_digest(repeatables_of(history)).empty());
+    history.back().name = "w";
+    CHECK_THROWS_WITH_AS(check_chain(history), "the version table does not add up at repeatable w",
+                         HistoryError);
+  }
+
+  TEST_CASE("repeatables have a chain of their own, whose last digest sums them up") {
+    History rows{repeatable_row(repeatable_of("a", "SELECT 1;\n")),
+                 repeatable_row(repeatable_of("b", "SELECT 2;\n"))};
+    std::sort(rows.begin(), rows.end(),
+              [](const auto& one, const auto& other) { return one.position < other.position; });
+    rechain(rows);
+    const std::string first = next_digest("", rows[0].number, rows[0].checksum);
+    CHECK(rows[0].digest == first);
+    CHECK(repeatables_digest(rows) == next_digest(first, rows[1].number, rows[1].checksum));
+    CHECK(repeatables_digest({}).empty());
+    CHECK(repeatables_digest(three()).empty());
+    History behind = three();
+    behind.insert(behind.end(), rows.begin(), rows.end());
+    rechain(behind);
+    CHECK(repeatables_digest(behind) == repeatables_digest(rows));
+    CHECK(newest_digest(behind) == newest_digest(three()));
+    behind[3].checksum = "sha256:other";
+    CHECK_THROWS_AS(check_chain(behind), HistoryError);
+  }
+
   TEST_CASE("the digest of statements counts the text and where it is cut") {
     const Revision revision =
         revision_of(1, "-- migrate:up\nSELECT 1; -- one\n\nSELECT 2;\nSELECT 3;\n");

@@ -39,6 +39,8 @@ Mark random_mark(std::mt19937& random) {
     mark.head = 1 + upto(999'999'999'999'999'998);
     mark.digest = sha256_hex(std::to_string(upto(1'000'000)));
   }
+  if (upto(1) == 0)
+    mark.repeatables = sha256_hex(std::to_string(upto(1'000'000)));
   mark.running = upto(3) == 0 ? upto(999'999'999'999'999'999) : 0;
   mark.dropping = upto(3) == 0;
   return mark;
@@ -63,6 +65,19 @@ TEST_SUITE("migrate/mark") {
     }
   }
 
+  TEST_CASE("repeatables have a word of their own, behind the digest") {
+    Mark mark = mark_of(Scope::tenant, 12, 3, 4);
+    mark.repeatables = std::string(64, 'b');
+    CHECK(mark.text() == valid() + " repeatables=" + mark.repeatables + " running=4");
+    CHECK(Mark::parse(valid())->repeatables.empty());
+    History rows{repeatable_row(repeatable_of("v"))};
+    rechain(rows);
+    const Mark alone = Mark::of(Scope::tenant, rows);
+    CHECK(alone.text() == "tenantctl 1 scope=tenant head=0 count=0 digest=base repeatables=" +
+                              repeatables_digest(rows));
+    CHECK(Mark::parse(alone.text()) == alone);
+  }
+
   TEST_CASE("any other comment is no mark") {
     REQUIRE(Mark::parse(valid()));
     const std::vector<std::string> others{
@@ -79,6 +94,11 @@ TEST_SUITE("migrate/mark") {
         valid() + "  dropping",
         valid() + " colour=blue",
         valid() + " dropped",
+        valid() + " repeatables=",
+        valid() + " repeatables=base",
+        valid() + " repeatables=" + digest.substr(1),
+        valid() + " running=1 repeatables=" + digest,
+        valid() + " repeatables=" + digest + " repeatables=" + digest,
         valid() + " running=",
         valid() + " running=x",
         valid() + " running=-1",

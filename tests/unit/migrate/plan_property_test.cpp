@@ -53,11 +53,17 @@ class Table {
   }
 
   void run(const Step& step) {
-    require(step.expected == (rows_.empty() ? "" : rows_.back().digest), "fence");
+    require(step.expected == newest_digest(rows_), "fence");
+    require(step.expected_repeatables == repeatables_digest(rows_), "fence of repeatables");
     if (step.kind == Step::Kind::upgrade && step.resumes) {
       AppliedRevision& row = at(step.row.position);
       require(row.state == RowState::running, "running");
       row.state = RowState::applied;
+      row.checksum = step.row.checksum;
+      row.digest = step.row.digest;
+    } else if (step.applies_again) {
+      AppliedRevision& row = at(step.row.position);
+      require(row.name == step.row.name && row.checksum != step.row.checksum, "changed");
       row.checksum = step.row.checksum;
       row.digest = step.row.digest;
     } else if (step.kind == Step::Kind::upgrade) {
@@ -142,8 +148,18 @@ class Team {
     std::vector<Revision> revisions;
     for (const auto& [number, revision] : revisions_)
       revisions.push_back(revision);
-    return {Scope::tenant, std::move(revisions)};
+    std::vector<Revision> repeatables;
+    for (const auto& [name, repeatable] : repeatables_)
+      repeatables.push_back(repeatable);
+    return {Scope::tenant, std::move(revisions), std::move(repeatables)};
   }
+
+  void write_repeatable() {
+    const std::string name(1, static_cast<char>('a' + upto(3)));
+    repeatables_.insert_or_assign(name, repeatable_of(name, fmt::format("SELECT {};", upto(2))));
+  }
+
+  void lose_repeatable() { repeatables_.erase(std::string(1, static_cast<char>('a' + upto(3)))); }
 
   void write_revision() {
     const auto number = static_cast<RevisionNumber>(1 + upto(11));
@@ -202,12 +218,14 @@ class Team {
  private:
   std::mt19937 random_;
   std::map<RevisionNumber, Revision> revisions_;
+  std::map<std::string, Revision> repeatables_;
 };
 
 struct Tally {
   int plans = 0;
   int refused = 0;
   int interrupted = 0;
+  int repeatables = 0;
 };
 
 // One turn of a team: perhaps a change of the folder, then a plan, carried out or interrupted.
@@ -216,6 +234,10 @@ void turn(Team& team, Table& table, Tally& tally) {
     team.write_revision();
   if (team.upto(15) == 0)
     team.lose_revision();
+  if (team.upto(3) == 0)
+    team.write_repeatable();
+  if (team.upto(9) == 0)
+    team.lose_repeatable();
   const RevisionFolder folder = team.folder();
   Plan plan;
   try {
@@ -225,6 +247,10 @@ void turn(Team& team, Table& table, Tally& tally) {
     return;
   }
   ++tally.plans;
+  tally.repeatables +=
+      static_cast<int>(std::count_if(plan.steps.begin(), plan.steps.end(), [](const Step& step) {
+        return step.is_about_repeatables() || step.forgotten_repeatables();
+      }));
   const auto stop = std::find_if(plan.steps.begin(), plan.steps.end(),
                                  [](const Step& step) { return !step.in_transaction(); });
   if (stop == plan.steps.end() || team.upto(1) == 0) {
@@ -258,5 +284,6 @@ TEST_SUITE("migrate/plan/property") {
     CHECK(tally.plans > 500);
     CHECK(tally.refused > 100);
     CHECK(tally.interrupted > 50);
+    CHECK(tally.repeatables > 100);
   }
 }

@@ -101,9 +101,9 @@ TEST_SUITE("migrate/version_table") {
 
   TEST_CASE("the fence can expect the run that wrote the newest row") {
     const VersionTable table(SchemaName::existing("one"), {});
-    CHECK(table.fence({.digest = "abc", .run_id = "r"}).sql.find("IS DISTINCT FROM 'r'") !=
-          std::string::npos);
-    CHECK(table.fence({.digest = "abc"}).sql.find("v.run_id") == std::string::npos);
+    CHECK(table.place({.digest = "abc", .run_id = "r"})
+              .sql.find("IS NOT DISTINCT FROM 'r'::pg_catalog.uuid") != std::string::npos);
+    CHECK(table.place({.digest = "abc"}).sql.find("v.run_id") == std::string::npos);
   }
 
   TEST_CASE("the fence expects a digest and perhaps one unfinished revision") {
@@ -137,7 +137,8 @@ TEST_SUITE("migrate/version_table") {
   }
 
   TEST_CASE("a refusal of ours is told from what a revision's own cast failed at") {
-    const auto ours = own_refusal(server_error(refusal::moved, "say \"no\""));
+    const pq::ServerFields error = server_error(refusal::moved, "say \"no\"");
+    const auto ours = own_refusal(error);
     REQUIRE(ours);
     CHECK(ours->code == refusal::moved);
     CHECK(ours->message == "say \"no\"");

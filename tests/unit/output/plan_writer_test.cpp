@@ -90,6 +90,31 @@ TEST_SUITE("output/text_writer/plan") {
           "tenant scope\n1 schema at base, to be created\n  = a\n  create the version table\n");
   }
 
+  TEST_CASE("repeatables are told from revisions") {
+    const auto steps = [](Plan plan) { return written(group(std::move(plan), {"a"})); };
+    const RevisionFolder with(Scope::tenant, folder().revisions(),
+                              {repeatable_of("totals"), repeatable_of("view")});
+    CHECK(steps(plan_upgrade(with, history_of(folder(), 1), Target::head()))
+              .ends_with("\n  up 0002_r2\n  repeatable totals\n  repeatable view\n"));
+    History history = history_of(folder(), 2);
+    history.push_back(repeatable_row(repeatable_of("totals", "SELECT 'before';\n")));
+    history.push_back(repeatable_row(repeatable_of("gone")));
+    std::sort(history.begin(), history.end(),
+              [](const auto& a, const auto& b) { return a.position < b.position; });
+    rechain(history);
+    CHECK(steps(plan_upgrade(with, history, Target::head()))
+              .ends_with("\n  forget 1 repeatable\n  repeatable totals, changed\n"
+                         "  repeatable view\n"));
+    CHECK(steps(plan_downgrade(with, history, Target::parse("-1")))
+              .ends_with("\n  forget 2 repeatables\n  down 0002_r2\n"));
+    history.erase(history.begin() + 1);
+    rechain(history);
+    CHECK(
+        steps(plan_downgrade(with, history, Target::parse("base")))
+            .ends_with("\n  down 0001_r1, forget 2 repeatables (the next upgrade applies what the "
+                       "folder has)\n"));
+  }
+
   TEST_CASE("a problem stands in the place of steps") {
     FleetPlan::Group refused = group({}, {"a"});
     refused.result = Result::failed;
@@ -127,6 +152,19 @@ TEST_SUITE("output/text_writer/plan") {
           "-               1       0  foreign\\x1b\n"
           "\n0011_a:\n  c\n"
           "\n- (foreign\\x1b):\n  d\n");
+  }
+
+  TEST_CASE("pending repeatables keep a schema from being at head") {
+    StatusResult result = fleet();
+    result.repeatables = 2;
+    result.groups[0].repeatables = 1;
+    result.groups[1].repeatables = 2;
+    CHECK(
+        status({result}).starts_with("tenant scope: 12 revisions, 2 repeatables, head 0012_b\n"
+                                     "REVISION  SCHEMAS             BEHIND\n"
+                                     "0012_b          2       1 repeatable\n"
+                                     "0011_a          1  1 + 2 repeatables\n"));
+    CHECK(status({result}).find("\n0012_b:\n  a, b\n") != std::string::npos);
   }
 
   TEST_CASE("status names all if asked, and says when there is none") {

@@ -60,11 +60,30 @@ TEST_SUITE("revision/directives") {
           "directive \"ignore\" needs a rule and a reason");
   }
 
-  TEST_CASE("directives of a later version are refused by name") {
-    CHECK(complaint("-- tenantctl: serial") ==
-          "directive \"serial\" is not supported by this version");
-    CHECK(complaint("-- tenantctl: requires shared 20261120101500") ==
-          "directive \"requires\" is not supported by this version");
+  TEST_CASE("serial stands alone") {
+    CHECK(answer_to("-- tenantctl: serial").directives.serial);
+    CHECK_FALSE(answer_to("-- tenantctl: lock-timeout 1s").directives.serial);
+    CHECK(complaint("-- tenantctl: serial please") == "directive \"serial\" takes no argument");
+  }
+
+  TEST_CASE("requires names revisions of the shared scope") {
+    const auto answer = answer_to(
+        "\n-- tenantctl: requires shared 20261120101500\n-- tenantctl: requires shared 0007");
+    REQUIRE(answer.findings.empty());
+    REQUIRE(answer.directives.requires_shared.size() == 2);
+    CHECK(answer.directives.requires_shared[0].number == 20261120101500);
+    CHECK(answer.directives.requires_shared[0].line == 2);
+    CHECK(answer.directives.requires_shared[1].number == 7);
+  }
+
+  TEST_CASE("requires with anything else is a finding") {
+    for (const std::string words :
+         {"", "shared", "shared x", "shared 0", "shared -1", "shared 7x", "shared 7 8", "tenant 7",
+          "7", "shared 1234567890123456789", "shared 99999999999999999999"}) {
+      CAPTURE(words);
+      CHECK(complaint("-- tenantctl: requires " + words) ==
+            "directive \"requires\" needs a revision of the shared scope");
+    }
   }
 
   TEST_CASE("an unknown directive is a finding that names the nearest") {
@@ -75,7 +94,7 @@ TEST_SUITE("revision/directives") {
     CHECK(near.front().place.line == 2);
     CHECK(near.front().place.text == "--tenantctl:lock-timeuot 2s");
     CHECK(answer_to("-- tenantctl: explode").findings.front().hint ==
-          "The directives are lock-timeout and ignore.");
+          "The directives are lock-timeout, requires shared, serial and ignore.");
     CHECK(complaint("-- tenantctl:") == "unknown directive \"\"");
   }
 

@@ -28,6 +28,22 @@ TEST_SUITE("revision/file_name") {
     }
   }
 
+  TEST_CASE("a repeatable's name is a slug") {
+    CHECK(repeatable_name("invoice_totals.sql") == "invoice_totals");
+    CHECK(repeatable_name("0012_a.B-2.sql") == "0012_a.B-2");
+    for (const std::string name :
+         {".sql", "_a.sql", "a.SQL", "a", "a b.sql", "-a.sql", "\xC3\xA9.sql", "a.sql.bak", ""}) {
+      CAPTURE(name);
+      CHECK_FALSE(repeatable_name(name));
+    }
+  }
+
+  TEST_CASE("a repeatable's number follows from its name, today and always") {
+    CHECK(repeatable_number("invoice_totals") == -1094272248518993482);
+    CHECK(repeatable_number("a") < 0);
+    CHECK(repeatable_number("a") != repeatable_number("A"));
+  }
+
   TEST_CASE("hidden files and files of other sorts are nobody's revision") {
     CHECK(is_unrelated(".0001_a.sql"));
     CHECK(is_unrelated("README.md"));

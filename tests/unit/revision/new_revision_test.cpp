@@ -56,6 +56,20 @@ TEST_SUITE("revision/new_revision") {
     CHECK((status.st_mode & 0111U) == 0);
   }
 
+  TEST_CASE("a new repeatable is named by its message and never written over") {
+    const TemporaryFolder folder;
+    const NewRevision totals{.message = "Invoice totals", .repeatable = true};
+    CHECK(written(folder, totals) == "invoice_totals.sql");
+    std::vector<Finding> findings;
+    std::vector<Finding> warnings;
+    read_repeatable("invoice_totals.sql", Scope::tenant, folder.read("invoice_totals.sql"),
+                    findings, warnings);
+    CHECK(findings.empty());
+    CHECK_THROWS_WITH_AS(written(folder, totals),
+                         (folder.path() / "invoice_totals.sql is there already").c_str(),
+                         UsageError);
+  }
+
   TEST_CASE("a revision outside a transaction says so in both sections") {
     const TemporaryFolder folder;
     const auto name = written(folder, {.message = "a", .transaction = false});

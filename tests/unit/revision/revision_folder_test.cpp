@@ -143,10 +143,10 @@ TEST_SUITE("revision/revision_folder") {
   TEST_CASE("all findings of all files come at once, by file and line") {
     const TemporaryFolder folder;
     folder.write("0002_b.sql", "-- migrate:up\nSELECT 1;\n-- migrate:up\n");
-    folder.write("0001_a.sql", "-- migrate:up x:y\n-- tenantctl: serial\nSELECT 'a\n");
+    folder.write("0001_a.sql", "-- migrate:up x:y\n-- tenantctl: serial 1\nSELECT 'a\n");
     CHECK(complaint(folder) ==
           "0001_a.sql:1: unknown option \"x:y\"\n"
-          "0001_a.sql:2: directive \"serial\" is not supported by this version\n"
+          "0001_a.sql:2: directive \"serial\" takes no argument\n"
           "0001_a.sql:3: unterminated quoted string\n"
           "0002_b.sql:3: a second up section; the first is on line 1");
   }

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <set>
+
+#include "cli/session.h"
+#include "rollout/fleet_plan.h"
+
+namespace tenantctl::cli {
+
+/// Which revisions the shared scope has when a tenant's turn comes: those that its schema has,
+/// looked up when first asked, and those that this run brings there before.
+class SharedScope {
+ public:
+  /// Both must outlive it.
+  SharedScope(Session& session, const Context& context, const RevisionFolder& folder)
+      : session_(session), context_(context), folder_(folder) {}
+
+  /// The run carries this out before any tenant, and no tenant if it fails.
+  void expect(const FleetPlan& plan);
+
+  /// Throws ServerError, ConnectionLost.
+  bool has(RevisionNumber number);
+
+ private:
+  std::set<RevisionNumber> read() const;
+
+  Session& session_;
+  const Context& context_;
+  const RevisionFolder& folder_;
+  std::set<RevisionNumber> planned_;
+  std::optional<std::set<RevisionNumber>> applied_;
+};
+
+}  // namespace tenantctl::cli
