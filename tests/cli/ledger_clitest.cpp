@@ -232,7 +232,7 @@ TEST_SUITE("cli/ledger") {
   TEST_CASE("killed in the middle: the run is abandoned, and retry takes what it did not come to") {
     Project project;
     project.create_tenants(40);
-    project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);\nSELECT pg_sleep(0.05);",
+    project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);\nSELECT pg_sleep(0.2);",
                   "DROP TABLE a;");
     auto process = project.tool.start({"upgrade-all", "--jobs", "2"});
     for (int i = 0; i < 500 && project.database.value("SELECT count(*) FROM pg_tables WHERE "
