@@ -406,6 +406,9 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
     throw UsageError(context.command + " does not take --from",
                      "upgrade and downgrade of one schema do, together with --sql.");
   }
+  // What says no waves is found before anything else happens.
+  wave_options(context.settings);
+  budgets(context.settings);
   Reports reports(context);
   Session session(context);
   return run_migration(context, session, reports, folders, migration);

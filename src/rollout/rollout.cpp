@@ -164,11 +164,15 @@ void Rollout::check_budgets(pq::Deadline now) {
   const std::size_t begin = wave_ == 0 ? 0 : wave_ends_[wave_ - 1];
   const std::size_t problems = problems_ - wave_begin_problems_;
   const std::size_t lock_waits = lock_waits_ - wave_begin_lock_waits_;
-  if (budgets.failures && problems > budgets.failures->of(wave_ends_[wave_] - begin)) {
-    stop(fmt::format("{} {} failed, more than --max-failures allows", problems,
-                     problems == 1 ? "schema" : "schemas"));
+  const bool is_canary = wave_ == 0 && wave_ends_.size() > 1;
+  const auto failures = is_canary ? budgets.failures.value_or(Amount{}) : budgets.failures;
+  if (failures && problems > failures->at_most(wave_ends_[wave_] - begin)) {
+    stop(fmt::format("{} {} of {} failed{}", problems, problems == 1 ? "schema" : "schemas",
+                     wave_ends_.size() > 1 ? fmt::format("wave {}", wave_ + 1) : "the run",
+                     budgets.failures ? ", more than --max-failures allows" : ""));
   } else if (budgets.lock_waits && lock_waits > *budgets.lock_waits) {
-    stop(fmt::format("{} tries met a lock, more than --max-lock-waits allows", lock_waits));
+    stop(fmt::format("{} met a lock, more than --max-lock-waits allows",
+                     lock_waits == 1 ? "1 try" : fmt::format("{} tries", lock_waits)));
   } else if (budgets.duration && now - begin_ > *budgets.duration) {
     stop("the run takes longer than --max-duration allows");
   } else if (budgets.replica_lag && now - last_lag_check_ > 1s) {

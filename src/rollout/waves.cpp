@@ -28,6 +28,10 @@ std::size_t Amount::of(std::size_t total) const {
   return is_percent ? (total * count + 99) / 100 : count;
 }
 
+std::size_t Amount::at_most(std::size_t total) const {
+  return is_percent ? total * count / 100 : count;
+}
+
 std::vector<std::size_t> wave_ends(const WaveOptions& options, std::size_t total,
                                    std::size_t named) {
   std::vector<std::size_t> ends;

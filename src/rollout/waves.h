@@ -16,13 +16,15 @@ struct Amount {
 
   /// `10` or `10%`. Throws UsageError.
   static Amount parse(const std::string& text);
-  /// Of so many schemas; a percentage rounds up.
+  /// Of so many schemas; a percentage rounds up. As a limit it rounds down: of one schema none.
   std::size_t of(std::size_t total) const;
+  std::size_t at_most(std::size_t total) const;
 };
 
 /// What a run may cost before no further schema is started. Unset: no limit.
 struct Budgets {
-  std::optional<Amount> failures;         ///< schemas with problems, of a wave
+  /// Schemas with problems, of a wave. Unset, a first wave of several allows none.
+  std::optional<Amount> failures;
   std::optional<std::size_t> lock_waits;  ///< tries that met a lock, of a wave
   std::optional<std::chrono::milliseconds> duration;
   std::optional<std::chrono::milliseconds> replica_lag;

@@ -25,8 +25,8 @@ class Worker {
     pq::ConnectOptions connect;
     std::size_t depth = 8;  ///< at most so many schemas in flight
     bool adapts = true;     ///< fewer where a round trip is short beside a schema's work
-    /// A backend's caches grow with every schema that it touches (about 85 kB for 20 revisions,
-    /// scripts/bench --backend-memory): so many schemas, then a new connection.
+    /// A backend's caches grow with every schema that it touches (about 115 kB for 20 fresh
+    /// revisions, 30 kB for one more: scripts/bench --only memory): so many, then a new connection.
     std::size_t schemas_per_session = 500;
     /// Sent first on each connection, and again after a DISCARD ALL; see session_setup().
     std::vector<pq::Message> setup;

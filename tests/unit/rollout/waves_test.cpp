@@ -33,6 +33,9 @@ TEST_SUITE("rollout/waves") {
     CHECK(Amount::parse("10").of(3) == 10);
     CHECK(Amount::parse("10%").of(1'000) == 100);
     CHECK(Amount::parse("10%").of(41) == 5);
+    CHECK(Amount::parse("2%").at_most(1) == 0);
+    CHECK(Amount::parse("2%").at_most(100) == 2);
+    CHECK(Amount::parse("5").at_most(1) == 5);
     CHECK(Amount::parse("0").of(41) == 0);
     CHECK(Amount::parse("0%").of(41) == 0);
     CHECK(Amount::parse("100%").of(41) == 41);
