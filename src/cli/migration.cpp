@@ -54,16 +54,25 @@ void repair(std::vector<Standing>& standings) {
   }
 }
 
+// Whoever repairs is told nothing by a mark that may be part of what is wrong.
+std::vector<Standing> standings_for(Session& session, const Selected& selected,
+                                    const RevisionFolder& folder, const Migration& migration) {
+  if (migration.standings)
+    return migration.standings(session, selected.fleet, selected.schemas, folder);
+  if (!migration.repairs)
+    return session.standings(selected.fleet, selected.schemas, folder);
+  std::vector<Standing> standings =
+      session.deep_standings(selected.fleet, selected.schemas, folder.scope());
+  repair(standings);
+  return standings;
+}
+
 ScopeRun plan_scope(Session& session, const Selected& selected, const RevisionFolder& folder,
                     const Migration& migration, SharedScope& shared) {
   ScopeRun run;
   run.scope = folder.scope();
   run.replan = replan_of(migration, folder, shared);
-  std::vector<Standing> standings =
-      migration.standings ? migration.standings(session, selected.fleet, selected.schemas, folder)
-                          : session.standings(selected.fleet, selected.schemas, folder);
-  if (migration.repairs)
-    repair(standings);
+  std::vector<Standing> standings = standings_for(session, selected, folder, migration);
   const Missing create =
       folder.scope() == Scope::shared ? migration.create_shared : migration.create;
   run.plan =

@@ -25,7 +25,8 @@ struct Migration {
   Missing create_shared = Missing::nothing;  ///< what may be made for the shared scope
   /// After the tenants' run, before the result is written: tenant create undoes what failed.
   std::function<void(Session& session, Report& report)> after;
-  bool repairs = false;  ///< plans also for rows that do not add up (stamp)
+  /// Trusts no mark and plans also for rows that do not add up (stamp).
+  bool repairs = false;
 
   std::string of_run;          ///< the run that this one retries or undoes
   bool tenants_first = false;  ///< the way back: what is shared goes when no tenant needs it

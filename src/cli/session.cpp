@@ -287,6 +287,13 @@ std::vector<Standing> Session::standings(const Fleet& fleet,
                         table_options(context_.settings, run_id_), deadline());
 }
 
+std::vector<Standing> Session::deep_standings(const Fleet& fleet,
+                                              const std::vector<std::uint32_t>& selected,
+                                              Scope scope) {
+  return read_deep_standings(*pipeline_, fleet, selected, {.scope = scope},
+                             table_options(context_.settings, run_id_));
+}
+
 void Session::warn_about_path() {
   for (const std::string& schema :
        read_table_holders(*pipeline_, context_.settings.search_path_extra, deadline())) {

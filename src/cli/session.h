@@ -46,6 +46,10 @@ class Session {
   std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
                                   const RevisionFolder& folder);
 
+  /// The same from the version tables themselves: a mark that lies is found.
+  std::vector<Standing> deep_standings(const Fleet& fleet,
+                                       const std::vector<std::uint32_t>& selected, Scope scope);
+
   RunLedger ledger() { return {*pipeline_, context_.settings.owners}; }
   RunRecorder::Options recorder_options() const;
 

@@ -32,6 +32,7 @@ struct Settings {
   std::vector<std::string> excludes;
   std::string tenants_file;
   bool only_behind = false;
+  bool deep = false;        ///< trust no mark
   std::string only_failed;  ///< a run's id
   std::string scope;
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/session.h"
@@ -13,12 +14,33 @@
 namespace tenantctl::cli {
 namespace {
 
-std::string note_of(const Standing& standing) {
+std::string place_text(const Mark& mark, const RevisionFolder& folder) {
+  return fmt::format(
+      "{} ({}{})", revision_text(folder, mark.head), counted(mark.count, "revision"),
+      mark.running == 0 ? "" : ", half-way in " + revision_text(folder, mark.running));
+}
+
+std::string lie_text(const Standing& standing, const RevisionFolder& folder) {
+  const Mark& rows = standing.mark;
+  const Mark& claimed = standing.claimed;
+  const std::string truth = place_text(rows, folder);
+  std::string claim = place_text(claimed, folder);
+  if (claim == truth) {
+    claim = claimed.scope != rows.scope     ? "another scope"
+            : claimed.digest != rows.digest ? "another digest"
+                                            : "other repeatables";
+  }
+  return fmt::format("the mark lies: rows say {}, the mark {}", truth, claim);
+}
+
+std::string note_of(const Standing& standing, const RevisionFolder& folder) {
   switch (standing.state) {
     case Standing::State::marked:
       return "";
     case Standing::State::unmarked:
       return "unmarked: its mark is lost; the next upgrade writes it";
+    case Standing::State::lying:
+      return lie_text(standing, folder);
     case Standing::State::bare:
       return "unmarked: no version table";
     case Standing::State::foreign:
@@ -51,20 +73,21 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
   StatusResult::Group group;
   group.state = standing.state;
   group.revision = revision_text(folder, standing.mark.head);
-  group.note = note_of(standing);
-  const bool known =
-      standing.state == Standing::State::marked || standing.state == Standing::State::unmarked;
+  group.note = note_of(standing, folder);
+  const bool lies = standing.state == Standing::State::lying;
+  const bool known = lies || standing.state == Standing::State::marked ||
+                     standing.state == Standing::State::unmarked;
   if (!known)
     group.revision = "-";
   if (known) {
-    if (standing.mark.running != 0) {
+    if (standing.mark.running != 0 && !lies) {
       group.note = fmt::format("half-way in revision {}, outside a transaction",
                                revision_text(folder, standing.mark.running));
     }
     try {
       count_pending(group, plan_upgrade(folder, standing.history, Target::head()));
     } catch (const Error& error) {
-      group.note = error.what();
+      group.note = lies ? fmt::format("{}; {}", group.note, error.what()) : error.what();
     }
   }
   for (const std::uint32_t i : standing.members)
@@ -87,17 +110,26 @@ void merge(std::vector<StatusResult::Group>& groups, StatusResult::Group&& group
   std::sort(same->schemas.begin(), same->schemas.end());
 }
 
+/// How a scope is looked at.
+struct View {
+  bool deep = false;  ///< trust no mark
+  bool only_behind = false;
+};
+
 StatusResult status_of(Session& session, const Fleet& fleet,
                        const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
-                       bool only_behind) {
+                       const View& chosen) {
   StatusResult result;
   result.scope = folder.scope();
   result.revisions = folder.revisions().size();
   result.repeatables = folder.repeatables().size();
   result.head = folder.empty() ? "base" : folder.revisions().back().title();
-  for (const Standing& standing : session.standings(fleet, selected, folder)) {
+  const std::vector<Standing> standings =
+      chosen.deep ? session.deep_standings(fleet, selected, folder.scope())
+                  : session.standings(fleet, selected, folder);
+  for (const Standing& standing : standings) {
     StatusResult::Group group = group_of(standing, fleet, folder);
-    if (only_behind && is_at_head(group))
+    if (chosen.only_behind && is_at_head(group))
       continue;
     merge(result.groups, std::move(group));
   }
@@ -121,7 +153,7 @@ std::vector<StatusResult> read_status(const Context& context) {
     std::vector<std::uint32_t> one;
     if (found != nullptr)
       one.push_back(static_cast<std::uint32_t>(found - fleet.schemas.data()));
-    results.push_back(status_of(session, fleet, one, folders.shared, false));
+    results.push_back(status_of(session, fleet, one, folders.shared, {.deep = settings.deep}));
     if (found == nullptr) {
       results.back().groups.push_back({.state = Standing::State::missing,
                                        .revision = "-",
@@ -131,7 +163,8 @@ std::vector<StatusResult> read_status(const Context& context) {
                                        .schemas = {settings.shared_schema}});
     }
   }
-  results.push_back(status_of(session, fleet, selected, folders.tenant, chosen.only_behind));
+  results.push_back(status_of(session, fleet, selected, folders.tenant,
+                              {.deep = settings.deep, .only_behind = chosen.only_behind}));
   return results;
 }
 
@@ -148,6 +181,7 @@ void describe_common(CLI::App& command, Settings& settings) {
   describe_output(command, settings);
   describe_folder(command, settings);
   describe_connection(command, settings);
+  add_switch(command, "--deep", settings.deep, "read every version table: find marks that lie");
   add_switch(command, "-q,--quiet", settings.quiet, "no warnings");
 }
 

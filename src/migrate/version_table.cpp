@@ -375,4 +375,15 @@ pq::Message VersionTable::read(History& history) const {
           }};
 }
 
+pq::Message VersionTable::read_comment(std::optional<std::string>& comment) const {
+  return {.sql =
+              "SELECT d.description FROM pg_catalog.pg_class c "
+              "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+              "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
+              "AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+              "WHERE n.nspname = $1 AND c.relname = $2",
+          .values = {schema_.text(), options_.name},
+          .on_row = [&comment](const pq::Row& row) { comment = std::string(row.text(0)); }};
+}
+
 }  // namespace tenantctl

@@ -120,6 +120,8 @@ class VersionTable {
 
   /// All rows in order; they arrive in `history`, which must live until the answer is there.
   pq::Message read(History& history) const;
+  /// The table's comment as it is now; nothing arrives if there is no such table.
+  pq::Message read_comment(std::optional<std::string>& comment) const;
 
  private:
   static std::string place_condition(const Expected& expected);

@@ -97,6 +97,8 @@ std::string_view state_text(Standing::State state) {
       return "marked";
     case Standing::State::unmarked:
       return "unmarked";
+    case Standing::State::lying:
+      return "lying";
     case Standing::State::bare:
       return "bare";
     case Standing::State::foreign:

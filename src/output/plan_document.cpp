@@ -25,6 +25,7 @@ struct StateName {
 };
 constexpr std::array state_names{StateName{Standing::State::marked, "marked"},
                                  StateName{Standing::State::unmarked, "unmarked"},
+                                 StateName{Standing::State::lying, "lying"},
                                  StateName{Standing::State::bare, "bare"},
                                  StateName{Standing::State::foreign, "foreign"},
                                  StateName{Standing::State::missing, "missing"},

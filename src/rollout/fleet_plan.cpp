@@ -23,8 +23,11 @@ void make_plan(FleetPlan::Group& group, const Standing& standing, const Revision
                const Replan& plan) {
   try {
     Plan planned = plan(standing.history, group.work.missing);
-    // A lost mark is written again, or the next look at the fleet would read the rows again.
-    if (standing.state == Standing::State::unmarked && planned.empty()) {
+    // A lost mark is written again, or the next look at the fleet would read the rows again; so is
+    // one that lies.
+    const bool needs_mark =
+        standing.state == Standing::State::unmarked || standing.state == Standing::State::lying;
+    if (needs_mark && planned.empty()) {
       planned = plan_remark(folder, standing.history);
     }
     group.work.plan = std::move(planned);
@@ -39,6 +42,7 @@ void plan_group(FleetPlan::Group& group, const Standing& standing, const Revisio
   switch (standing.state) {
     case Standing::State::marked:
     case Standing::State::unmarked:
+    case Standing::State::lying:
       make_plan(group, standing, folder, plan);
       break;
     case Standing::State::bare:

@@ -107,6 +107,32 @@ std::vector<Standing> group_by_comment(const Fleet& fleet,
   return groups;
 }
 
+// Takes the schemas out of their groups that have rows to be read.
+std::vector<std::uint32_t> take_readable(std::vector<Standing>& groups) {
+  const auto is_readable = [](const Standing& group) {
+    return group.state == Standing::State::marked || group.state == Standing::State::unmarked;
+  };
+  std::vector<std::uint32_t> members;
+  for (const Standing& group : groups) {
+    if (is_readable(group)) {
+      members.insert(members.end(), group.members.begin(), group.members.end());
+    }
+  }
+  std::erase_if(groups, is_readable);
+  return members;
+}
+
+// One after the other, each as long as a transaction may be.
+std::vector<std::vector<std::uint32_t>> batches_of(const std::vector<std::uint32_t>& members) {
+  std::vector<std::vector<std::uint32_t>> batches;
+  for (std::size_t begin = 0; begin < members.size(); begin += batch_size) {
+    const auto end = std::min(begin + batch_size, members.size());
+    batches.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(begin),
+                         members.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  return batches;
+}
+
 struct Reading {
   History history;
   std::string problem;
@@ -243,6 +269,103 @@ void split_unread(std::vector<Standing>& groups, const Fleet& fleet, const Reade
   }
 }
 
+/// Reads every table and compares what it says with its mark.
+class DeepReading {
+ public:
+  DeepReading(pq::Pipeline& pipeline, const Fleet& fleet, const DeepQuery& query,
+              const TableOptions& options)
+      : pipeline_(pipeline), fleet_(fleet), query_(query), options_(options) {}
+
+  std::vector<Standing> read(const std::vector<std::uint32_t>& selected) {
+    groups_ = group_by_comment(fleet_, selected);
+    for (const auto& batch : batches_of(take_readable(groups_))) {
+      read_batch_of(batch);
+    }
+    return std::move(groups_);
+  }
+
+ private:
+  pq::Deadline deadline() const { return pq::Clock::now() + query_.patience; }
+
+  void read_batch_of(const std::vector<std::uint32_t>& batch) {
+    std::vector<VersionTable> tables;
+    for (const std::string& name : names_of(fleet_, batch)) {
+      tables.emplace_back(SchemaName::existing(name), options_);
+    }
+    const std::vector<Reading> readings = read_batch(pipeline_, tables, deadline());
+    std::vector<std::size_t> suspects;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const FoundSchema& found = fleet_.schemas[batch[i]];
+      Standing one = judged(readings[i], fleet_.comment_of(found));
+      const bool is_suspect = one.state == Standing::State::lying || !readings[i].problem.empty();
+      if (is_suspect) {
+        suspects.push_back(i);
+      } else {
+        keep(batch[i], std::move(one));
+      }
+    }
+    for (const std::size_t i : suspects) {
+      look_again(batch[i], tables[i]);
+    }
+  }
+
+  Standing judged(const Reading& reading, const std::string& comment) const {
+    Standing one;
+    const auto mark = Mark::parse(comment);
+    if (mark && mark->dropping) {
+      one.state = Standing::State::dropping;
+      one.mark = *mark;
+      return one;
+    }
+    one.state = mark ? Standing::State::marked : Standing::State::unmarked;
+    take_reading(one, reading, query_.scope);
+    if (one.state == Standing::State::marked && *mark != one.mark) {
+      one.state = Standing::State::lying;
+      one.claimed = *mark;
+    }
+    return one;
+  }
+
+  // The fleet was read before the table: somebody may have been there in between. Equal comments
+  // before and after the rows prove that nobody was.
+  void look_again(std::uint32_t member, const VersionTable& table) {
+    std::optional<std::string> before;
+    std::optional<std::string> after;
+    Reading reading;
+    std::vector<pq::Message> messages;
+    messages.push_back(table.read_comment(before));
+    messages.push_back(table.read(reading.history));
+    messages.push_back(table.read_comment(after));
+    try {
+      pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+    } catch (const pq::ServerError& error) {
+      if (!before) {
+        return;
+      }
+      reading.problem = error.what();
+    }
+    const bool is_moving = before != after && reading.problem.empty();
+    keep(member, judged(reading, is_moving ? Mark::of(query_.scope, reading.history).text()
+                                           : before.value_or("")));
+  }
+
+  void keep(std::uint32_t member, Standing one) {
+    std::string key = one.claimed.text() + place_key(one);
+    const auto [at, is_new] = indexes_.try_emplace({one.state, std::move(key)}, groups_.size());
+    if (is_new) {
+      groups_.push_back(std::move(one));
+    }
+    groups_[at->second].members.push_back(member);
+  }
+
+  pq::Pipeline& pipeline_;
+  const Fleet& fleet_;
+  const DeepQuery& query_;
+  const TableOptions& options_;
+  std::vector<Standing> groups_;
+  std::map<std::pair<Standing::State, std::string>, std::size_t> indexes_;
+};
+
 std::string run_key(const Standing& group, const std::string& run_id) {
   std::string key = place_key(group);
   key += '|';
@@ -259,20 +382,9 @@ std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fl
                                          const RunQuery& query, const TableOptions& options) {
   const Reader reader(pipeline, options, query.scope, query.deadline);
   std::vector<Standing> groups = group_by_comment(fleet, selected);
-  std::vector<std::uint32_t> members;
-  for (const Standing& group : groups) {
-    if (group.state == Standing::State::marked || group.state == Standing::State::unmarked) {
-      members.insert(members.end(), group.members.begin(), group.members.end());
-    }
-  }
-  std::erase_if(groups, [](const Standing& group) {
-    return group.state == Standing::State::marked || group.state == Standing::State::unmarked;
-  });
+  const std::vector<std::uint32_t> members = take_readable(groups);
   std::map<std::string, std::size_t> indexes;
-  for (std::size_t begin = 0; begin < members.size(); begin += batch_size) {
-    const auto end = std::min(begin + batch_size, members.size());
-    const std::vector<std::uint32_t> batch(members.begin() + static_cast<std::ptrdiff_t>(begin),
-                                           members.begin() + static_cast<std::ptrdiff_t>(end));
+  for (const auto& batch : batches_of(members)) {
     const std::vector<Reading> readings = reader.read(names_of(fleet, batch));
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
@@ -285,6 +397,12 @@ std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fl
     }
   }
   return groups;
+}
+
+std::vector<Standing> read_deep_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                          const std::vector<std::uint32_t>& selected,
+                                          const DeepQuery& query, const TableOptions& options) {
+  return DeepReading(pipeline, fleet, query, options).read(selected);
 }
 
 History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {

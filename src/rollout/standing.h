@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct Standing {
   enum class State {
     marked,    ///< the mark tells
     unmarked,  ///< a version table without a readable mark: its rows tell
+    lying,     ///< the mark says `claimed`, the rows something else; only a deep reading finds it
     bare,      ///< a schema without version table
     foreign,   ///< somebody else's hand in the version table
     missing,   ///< named by the tenants query, not there
@@ -25,6 +27,7 @@ struct Standing {
   };
   State state = State::marked;
   Mark mark;
+  Mark claimed;
   History history;
   std::string problem;
   std::vector<std::uint32_t> members;  ///< indexes into Fleet::schemas
@@ -50,6 +53,20 @@ struct RunQuery {
 std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                          const std::vector<std::uint32_t>& selected,
                                          const RunQuery& query, const TableOptions& options);
+
+/// How a deep reading is done: `patience` is for each batch, because the whole takes as long as the
+/// fleet is big.
+struct DeepQuery {
+  Scope scope = Scope::tenant;
+  std::chrono::milliseconds patience{120'000};
+};
+
+/// The same, trusting no mark: every selected version table is read, in bounded batches. A schema
+/// that is migrated meanwhile does not lie, and one that was dropped meanwhile is left out. Throws
+/// ServerError, ConnectionLost.
+std::vector<Standing> read_deep_standings(pq::Pipeline& pipeline, const Fleet& fleet,
+                                          const std::vector<std::uint32_t>& selected,
+                                          const DeepQuery& query, const TableOptions& options);
 
 /// One schema's rows, read now. Throws ServerError.
 History read_history(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline);

@@ -42,6 +42,34 @@ TEST_SUITE("cli/status") {
     CHECK(fault(project.run({"check"}), 0) == "");
   }
 
+  TEST_CASE("--deep names the marks that lie and the rows that do not add up; stamp mends both") {
+    Project project;
+    project.write_abc();
+    project.write("tenant/repeatable/v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;");
+    project.create_tenants(5);
+    CHECK(fault(project.run({"check", "--deep"}), 0) == "");
+    project.database.execute(
+        "DELETE FROM t002.tenantctl_version WHERE revision = 3;"
+        "UPDATE t004.tenantctl_version SET checksum = 'sha256:0' WHERE revision = 2");
+    CHECK(fault(project.run({"check"}), 0) == "");
+    const auto found = project.run({"check", "--deep"});
+    CHECK(fault(found, 4,
+                {"the mark lies: rows say 0002_b (2 revisions), the mark 0003_c (3 revisions)",
+                 "):\n  t002\n", "does not add up at revision 0002_b", "):\n  t004\n"}) == "");
+    CHECK(fault(project.run({"status", "--deep"}), 0,
+                {"0002_b          1       1  the mark lies"}) == "");
+    const auto json = nlohmann::json::parse(
+        project.run({"status", "--deep", "--output", "json", "--only-behind"}).out);
+    const auto& groups = json["scopes"][0]["groups"];
+    REQUIRE(groups.size() == 2);
+    CHECK(groups[0]["state"] == "broken");
+    CHECK(groups[1]["state"] == "lying");
+    CHECK(groups[1]["behind"] == 1);
+    CHECK(groups[1]["schemas"] == nlohmann::json::array({"t002"}));
+    project.must({"stamp", "head", "--schema", "t002", "--schema", "t004"});
+    CHECK(fault(project.run({"check", "--deep"}), 0) == "");
+  }
+
   TEST_CASE("check is exit 4 as long as something is pending") {
     Project project;
     project.write_abc();

@@ -138,6 +138,14 @@ TEST_SUITE("rollout/fleet_plan") {
     CHECK(group(broken).result == Result::failed);
   }
 
+  TEST_CASE("a mark that lies is written again even where nothing else is to do") {
+    const auto at_head = group(standing(Standing::State::lying, 2));
+    REQUIRE(at_head.work.plan.steps.size() == 1);
+    CHECK(at_head.work.plan.steps[0].kind == Step::Kind::record);
+    CHECK(at_head.work.plan.steps[0].changes.empty());
+    CHECK(group(standing(Standing::State::lying, 1)).work.plan.steps.size() == 1);
+  }
+
   TEST_CASE("an unmarked schema whose rows do not add up is the group's problem") {
     Standing odd = standing(Standing::State::unmarked, 2);
     odd.history[0].digest = "x";
