@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <ostream>
 #include <set>
 #include <sstream>
@@ -29,6 +30,18 @@ struct ScopeRun {
   Replan replan;
   std::optional<Report> report;
   std::vector<std::string> outside;  ///< tenants that the plan file does not know
+  Fleet known;                       ///< every schema there was, if the run follows newcomers
+};
+
+/// What a run works with. Views the command's.
+struct Workplace {
+  const Context& context;
+  Session& session;
+  const Folders& folders;
+  const Migration& migration;
+  SharedScope& shared_scope;
+  RunRecorder& recorder;
+  Reports& reports;
 };
 
 struct Selected {
@@ -134,10 +147,19 @@ ProgressOptions progress_options(const Context& context) {
   return options;
 }
 
-void carry_out(const Context& context, Session& session, ScopeRun& run,
-               std::vector<Observer*> observers) {
+/// Which of a scope's rollouts: newcomers are no wave of their own, and have what time is left.
+struct Pass {
+  bool is_first = true;
+  std::chrono::milliseconds spent{0};  ///< by the passes before
+};
+
+void carry_out(const Workplace& place, ScopeRun& run, const Pass& pass) {
+  const Context& context = place.context;
+  Session& session = place.session;
   RolloutOptions options = session.rollout_options(run.plan.has_steps());
-  if (run.scope == Scope::shared) {
+  if (options.budgets.duration)
+    *options.budgets.duration -= pass.spent;
+  if (run.scope == Scope::shared || !pass.is_first) {
     options.waves = {};
   } else if (context.settings.confirm) {
     options.waves.confirm = [&context](std::size_t wave, std::size_t schemas) {
@@ -146,11 +168,13 @@ void carry_out(const Context& context, Session& session, ScopeRun& run,
   }
   if (options.via_pooler)
     refuse_for_pooler(run.plan);
-  if (run.plan.has_steps()) {
+  if (run.plan.has_steps() && pass.is_first) {
     session.warn_about_path();
     note_dropped_transactions(context, run.plan);
   }
   watch_signals();
+  std::vector<Observer*> observers = place.reports.observers(run.scope);
+  observers.push_back(&place.recorder);
   const auto progress = make_progress(*context.err, progress_options(context));
   observers.push_back(progress.get());
   Observers all(std::move(observers));
@@ -174,6 +198,13 @@ Report not_started(const FleetPlan& plan, const std::string& why) {
     }
   }
   return report;
+}
+
+// Who is named, one by one or out of the ledger, is all that is meant.
+bool follows_newcomers(const Context& context, const Migration& migration) {
+  const Settings& settings = context.settings;
+  return migration.follows && settings.schemas.empty() && settings.tenants_file.empty() &&
+         settings.only_failed.empty();
 }
 
 ExitCode exit_code(const std::optional<Report>& shared, const std::optional<Report>& tenants) {
@@ -268,9 +299,77 @@ void note_unrecorded(const Context& context, const RunRecorder& recorder) {
   }
 }
 
+void say(const Context& context, std::string_view sort, const std::string& message) {
+  if (!context.settings.quiet)
+    *context.err << fmt::format("tenantctl: {}: {}\n", sort, escaped(message));
+}
+
+bool may_follow(const Workplace& place, const Report& report) {
+  const auto limit = place.context.settings.max_duration;
+  return !report.interrupted && report.stopped_by.empty() && signal_count() == 0 &&
+         (limit.count() == 0 || report.duration < limit);
+}
+
+// Selected tenants that were not there when the fleet was read last, and have something to do.
+ScopeRun plan_newcomers(const Workplace& place, Fleet& known) {
+  const Settings& settings = place.context.settings;
+  Fleet fleet = place.session.fleet();
+  fleet.remove(known);
+  known.add_names(fleet);
+  Selection chosen;
+  chosen.tenants = settings.tenants;
+  chosen.excludes = settings.excludes;
+  return plan_scope(place.session,
+                    {fleet, matching_tenants(fleet, chosen, settings.shared_schema), true},
+                    place.folders.tenant, place.migration, place.shared_scope);
+}
+
+void carry_out_newcomers(const Workplace& place, ScopeRun& run, ScopeRun& newcomers) {
+  say(place.context, "notice",
+      fmt::format("{} that appeared meanwhile", counted(newcomers.plan.schema_count(), "tenant")));
+  try {
+    carry_out(place, newcomers, {.is_first = false, .spent = run.report->duration});
+  } catch (const Error& error) {
+    // A translation: what was done before must still be told.
+    newcomers.report = not_started(newcomers.plan, error.what());
+  }
+  run.report->add_appeared(std::move(*newcomers.report));
+  std::move(newcomers.plan.groups.begin(), newcomers.plan.groups.end(),
+            std::back_inserter(run.plan.groups));
+}
+
+// Reads the fleet again until a pass finds nobody new: who was created while the run went on would
+// stand where the run found the others.
+void follow(const Workplace& place, ScopeRun& run) {
+  constexpr int most_passes = 10;
+  for (int pass = 0; may_follow(place, *run.report); ++pass) {
+    ScopeRun newcomers;
+    try {
+      newcomers = plan_newcomers(place, run.known);
+    } catch (const Error& error) {
+      say(place.context, "warning",
+          fmt::format("whether tenants appeared meanwhile is not known: {}", error.what()));
+      return;
+    }
+    if (newcomers.plan.groups.empty())
+      return;
+    if (pass == most_passes) {
+      say(place.context, "warning",
+          fmt::format("tenants keep appearing: {} that came last left for the next run",
+                      counted(newcomers.plan.schema_count(), "tenant")));
+      return;
+    }
+    carry_out_newcomers(place, run, newcomers);
+  }
+}
+
 // The second scope only begins when the first went well.
-void run_scopes(const Context& context, Session& session, const Migration& migration,
-                RunRecorder& recorder, Reports& reports, const std::vector<ScopeRun*>& runs) {
+void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
+  const Migration& migration = place.migration;
+  RunRecorder& recorder = place.recorder;
+  // Where nothing is to do nothing takes time: nobody can have appeared.
+  const bool takes_time =
+      std::ranges::any_of(runs, [](const ScopeRun* run) { return run->plan.has_steps(); });
   bool stopped = false;
   for (ScopeRun* run : runs) {
     const bool is_tenants = run->scope == Scope::tenant;
@@ -279,11 +378,11 @@ void run_scopes(const Context& context, Session& session, const Migration& migra
                                                       : "not every tenant was taken back");
     } else {
       recorder.enter(run->scope);
-      std::vector<Observer*> observers = reports.observers(run->scope);
-      observers.push_back(&recorder);
-      carry_out(context, session, *run, std::move(observers));
+      carry_out(place, *run, {});
+      if (is_tenants && takes_time && follows_newcomers(place.context, migration))
+        follow(place, *run);
       if (is_tenants && migration.after)
-        migration.after(session, *run->report);
+        migration.after(place.session, *run->report);
     }
     recorder.complete(run->scope, *run->report, is_tenants && migration.after != nullptr);
     stopped = stopped || run->report->has_problem() || run->report->interrupted;
@@ -324,13 +423,14 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
   }
   if (migration.tenants) {
     const Selection chosen = selection(context);
-    const Fleet fleet =
-        migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
+    Fleet fleet = migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
     auto selected = migration.schemas.empty() ? session.select(fleet, chosen) : all_of(fleet);
     tenants = plan_scope(session, {fleet, std::move(selected), chosen.only_behind}, folders.tenant,
                          migration, shared_scope);
     if (!migration.schemas.empty() && names_strictly)
       refuse_unprepared(context, tenants->plan);
+    if (follows_newcomers(context, migration))
+      tenants->known = std::move(fleet);
   }
   if (migration.show || context.settings.dry_run || context.settings.sql) {
     return show_plan(context, session, migration, shared, tenants);
@@ -354,7 +454,7 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
   reports.begin(result);
   if (!context.settings.no_ledger && std::any_of(runs.begin(), runs.end(), has_work))
     recorder.begin(start_of(context, session, folders, migration, runs));
-  run_scopes(context, session, migration, recorder, reports, runs);
+  run_scopes({context, session, folders, migration, shared_scope, recorder, reports}, runs);
   const auto report_of = [](std::optional<ScopeRun>& run) {
     return run ? std::move(run->report) : std::optional<Report>();
   };

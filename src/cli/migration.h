@@ -28,6 +28,9 @@ struct Migration {
   /// Trusts no mark and plans also for rows that do not add up (stamp).
   bool repairs = false;
 
+  /// Goes on with selected tenants that appear while it runs.
+  bool follows = false;
+
   std::string of_run;          ///< the run that this one retries or undoes
   bool tenants_first = false;  ///< the way back: what is shared goes when no tenant needs it
   /// Reads where schemas stand, instead of asking their marks.

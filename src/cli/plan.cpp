@@ -123,6 +123,7 @@ ExitCode carry_out_plan(const Context& context, const std::string& file, bool ha
   Migration migration = upgrade_all_migration(context, folders, plan.target);
   Keeper keeper(plan, folders);
   migration.target = target_of(plan, folders.tenant);
+  migration.follows = false;
   migration.plan = [&keeper, planner = migration.plan](const RevisionFolder& folder,
                                                        const History& history, Missing missing) {
     keeper.check(folder.scope(), history);

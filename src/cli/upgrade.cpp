@@ -87,6 +87,7 @@ Migration upgrade_all_migration(const Context& context, const Folders& folders,
   Migration migration = upgrade_migration(context.settings, target);
   const Target parsed = Target::parse(target);
   migration.tenants = true;
+  migration.follows = true;
   // An empty shared folder asks for no shared schema.
   migration.shared = !folders.shared.is_blank();
   // TARGET is about tenants; the shared scope is a prerequisite and goes to its head.

@@ -122,6 +122,9 @@ void JsonLines::end(const RunResult& result, int exit_code) {
     part["retried"] = retried_of(*scope.report).size();
     part["duration_ms"] = scope.report->duration.count();
     part["interrupted"] = scope.report->interrupted;
+    if (scope.report->appeared > 0) {
+      part["appeared"] = scope.report->appeared;
+    }
     if (!scope.report->stopped_by.empty()) {
       part["stopped_by"] = scope.report->stopped_by;
     }

@@ -68,6 +68,9 @@ Json report_json(const Report& report, const RevisionFolder& folder) {
   if (!report.stopped_by.empty()) {
     json["stopped_by"] = report.stopped_by;
   }
+  if (report.appeared > 0) {
+    json["appeared"] = report.appeared;
+  }
   json["slowest"] = times_json(slowest_of(report));
   json["schemas"] = Json::array();
   for (const SchemaReport& schema : report.schemas) {

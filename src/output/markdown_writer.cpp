@@ -120,6 +120,10 @@ void write_markdown(std::ostream& out, const RunResult& result) {
                      markdown_code(result.run_id), duration_text(duration));
   write_counts(out, scopes);
   for (const ScopeResult& scope : scopes) {
+    if (scope.report->appeared > 0) {
+      out << fmt::format("\n{} that appeared meanwhile\n",
+                         counted(scope.report->appeared, "tenant"));
+    }
     write_causes(out, scope);
     if (!scope.report->stopped_by.empty()) {
       out << fmt::format("\nNo further schema was started: {}\n",

@@ -69,6 +69,18 @@ void write_retried(std::ostream& out, const Report& report) {
                      fmt::join(names, ", "), retried.size() > most ? ", ..." : "");
 }
 
+void write_appeared(std::ostream& out, const Report& report) {
+  if (report.appeared == 0) {
+    return;
+  }
+  std::vector<std::string_view> names;
+  for (std::size_t i = report.schemas.size() - report.appeared; i < report.schemas.size(); ++i) {
+    names.emplace_back(report.schemas[i].schema);
+  }
+  out << fmt::format("         {} that appeared meanwhile:\n{}", counted(names.size(), "tenant"),
+                     wrapped_names(names, "           ", 100, shown_names(names.size())));
+}
+
 void write_tenants(std::ostream& out, const RunResult& result) {
   const Report& report = *result.tenants;
   if (report.schemas.empty()) {
@@ -79,11 +91,13 @@ void write_tenants(std::ostream& out, const RunResult& result) {
     const SchemaReport& schema = report.schemas.front();
     out << fmt::format("tenant   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
                        revision_text(*result.tenant_folder, schema.revision), work_text(schema));
+    write_appeared(out, report);
     return;
   }
   out << fmt::format("tenants  {} ({} in {}{})\n", counts_text(report),
                      counted(report.schemas.size(), "schema"), duration_text(report.duration),
                      speed_text(report));
+  write_appeared(out, report);
   write_slowest(out, report);
   write_retried(out, report);
 }

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <utility>
 
 namespace tenantctl {
 
@@ -64,6 +66,17 @@ std::array<std::size_t, result_count> Report::counts() const {
 bool Report::has_problem() const {
   return std::any_of(schemas.begin(), schemas.end(),
                      [](const SchemaReport& schema) { return is_problem(schema.result); });
+}
+
+void Report::add_appeared(Report later) {
+  appeared += later.schemas.size();
+  schemas.insert(schemas.end(), std::make_move_iterator(later.schemas.begin()),
+                 std::make_move_iterator(later.schemas.end()));
+  duration += later.duration;
+  interrupted = interrupted || later.interrupted;
+  if (stopped_by.empty()) {
+    stopped_by = std::move(later.stopped_by);
+  }
 }
 
 std::vector<std::string_view> Cause::schemas() const {

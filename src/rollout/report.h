@@ -64,11 +64,14 @@ struct Report {
   std::vector<SchemaReport> schemas;
   std::chrono::milliseconds duration{0};
   bool interrupted = false;
-  std::string stopped_by;  ///< why no further schema was started, if something stopped the run
+  std::string stopped_by;    ///< why no further schema was started, if something stopped the run
+  std::size_t appeared = 0;  ///< the last of `schemas`: they came while the run went on
 
   std::array<std::size_t, result_count> counts() const;
   std::size_t count(Result result) const { return counts()[static_cast<std::size_t>(result)]; }
   bool has_problem() const;
+  /// Takes over what became of schemas that appeared while the run went on.
+  void add_appeared(Report later);
 };
 
 /// Equal for schemas that failed for the same reason: same result, SQLSTATE, revision, file and

@@ -53,9 +53,8 @@ bool is_selected(const std::string& schema, const Selection& selection,
 
 }  // namespace
 
-std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& selection,
-                                          const std::string& shared_schema) {
-  refuse_unknown(fleet, selection);
+std::vector<std::uint32_t> matching_tenants(const Fleet& fleet, const Selection& selection,
+                                            const std::string& shared_schema) {
   std::vector<std::string> named = selection.schemas;
   std::sort(named.begin(), named.end());
   std::vector<std::uint32_t> selected;
@@ -65,6 +64,13 @@ std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& s
       selected.push_back(i);
     }
   }
+  return selected;
+}
+
+std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& selection,
+                                          const std::string& shared_schema) {
+  refuse_unknown(fleet, selection);
+  std::vector<std::uint32_t> selected = matching_tenants(fleet, selection, shared_schema);
   if (selected.empty() && selection.is_filter()) {
     throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
   }

@@ -19,6 +19,10 @@ struct Selection {
   bool is_filter() const { return !schemas.empty() || !tenants.empty() || !excludes.empty(); }
 };
 
+/// Indexes into fleet.schemas of the tenants that meet all conditions, in its order: perhaps none.
+std::vector<std::uint32_t> matching_tenants(const Fleet& fleet, const Selection& selection,
+                                            const std::string& shared_schema);
+
 /// Indexes into fleet.schemas, in its order. The shared schema is no tenant. Throws UsageError if a
 /// filter matches nothing, naming the nearest schema, and for a named schema that is not there.
 std::vector<std::uint32_t> select_tenants(const Fleet& fleet, const Selection& selection,

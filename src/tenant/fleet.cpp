@@ -101,6 +101,19 @@ const FoundSchema* Fleet::find(std::string_view schema) const {
   return at != schemas.end() && at->schema == schema ? &*at : nullptr;
 }
 
+void Fleet::remove(const Fleet& known) {
+  std::erase_if(schemas,
+                [&known](const FoundSchema& found) { return known.find(found.schema) != nullptr; });
+}
+
+void Fleet::add_names(const Fleet& more) {
+  for (const FoundSchema& found : more.schemas) {
+    schemas.push_back({.schema = found.schema, .comment = 0, .state = found.state});
+  }
+  std::sort(schemas.begin(), schemas.end(),
+            [](const FoundSchema& a, const FoundSchema& b) { return a.schema < b.schema; });
+}
+
 Fleet read_fleet(pq::Pipeline& pipeline, const FleetQuery& query, const std::string& shared_schema,
                  pq::Deadline deadline) {
   if (!query.tenants_query.empty()) {

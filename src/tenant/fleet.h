@@ -41,6 +41,10 @@ struct Fleet {
   }
   /// The schema of that name, or nullptr.
   const FoundSchema* find(std::string_view schema) const;
+  /// Leaves only schemas that `known` does not have.
+  void remove(const Fleet& known);
+  /// Takes over their names; not their comments, so that it only serves to be asked for names.
+  void add_names(const Fleet& more);
 };
 
 /// Reads all schemas that have a version table; with a tenants query, those it names instead, and

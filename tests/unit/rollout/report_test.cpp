@@ -121,3 +121,22 @@ TEST_SUITE("rollout/report") {
     CHECK(causes[1].example->result == Result::failed);
   }
 }
+
+TEST_SUITE("rollout/report appeared") {
+  TEST_CASE("what became of tenants that appeared stands behind the others and is counted") {
+    Report report = report_of(schema("a", Result::applied));
+    report.duration = std::chrono::milliseconds(5);
+    Report later = report_of(schema("b", Result::missing), schema("c", Result::applied));
+    later.duration = std::chrono::milliseconds(7);
+    later.stopped_by = "enough";
+    report.add_appeared(std::move(later));
+    report.add_appeared(report_of(schema("d", Result::applied)));
+    CHECK(report.appeared == 3);
+    CHECK(report.schemas.size() == 4);
+    CHECK(report.schemas[1].schema == "b");
+    CHECK(report.count(Result::applied) == 3);
+    CHECK(report.duration.count() == 12);
+    CHECK(report.stopped_by == "enough");
+    CHECK_FALSE(report.interrupted);
+  }
+}
