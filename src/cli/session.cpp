@@ -77,26 +77,26 @@ std::vector<std::string> lines_of(std::istream& input) {
   return lines;
 }
 
-std::vector<std::string> read_names(const Context& context) {
-  const std::string& file = context.settings.tenants_file;
+}  // namespace
+
+std::vector<std::string> read_names(const std::string& file, std::string_view what) {
   std::vector<std::string> names;
   if (file == "-") {
     names = lines_of(std::cin);
   } else {
     std::ifstream input(file);
     if (!input) {
-      throw UsageError(fmt::format("cannot read the tenants file {}", escaped(file)),
+      throw UsageError(fmt::format("cannot read the {} {}", what, escaped(file)),
                        "It holds one schema name a line; - is standard input.");
     }
     names = lines_of(input);
   }
   if (names.empty()) {
-    throw UsageError("the tenants file names no schema", "It holds one schema name a line.");
+    throw UsageError(fmt::format("the {} names no schema", what),
+                     "It holds one schema name a line.");
   }
   return names;
 }
-
-}  // namespace
 
 const std::atomic<int>& signal_count() { return signals(); }
 
@@ -187,7 +187,7 @@ Selection selection(const Context& context) {
                       .excludes = settings.excludes,
                       .only_behind = settings.only_behind};
   if (!settings.tenants_file.empty()) {
-    for (std::string& name : read_names(context))
+    for (std::string& name : read_names(settings.tenants_file, "tenants file"))
       selection.schemas.push_back(std::move(name));
   }
   for (const std::string& name : selection.schemas)

@@ -79,6 +79,9 @@ TableOptions table_options(const Settings& settings, const std::string& run_id);
 /// Throws UsageError for a --var that is no name=value.
 MigrateOptions migrate_options(const Settings& settings, const std::string& run_id);
 Selection selection(const Context& context);
+/// Schema names, one a line, of a file or (`-`) of standard input; `what` it is, for messages.
+/// Throws UsageError if it cannot be read or names nobody.
+std::vector<std::string> read_names(const std::string& file, std::string_view what);
 /// Throw UsageError for text that says no amount.
 WaveOptions wave_options(const Settings& settings);
 Budgets budgets(const Settings& settings);

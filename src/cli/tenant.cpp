@@ -6,6 +6,7 @@
 #include "output/result_writer.h"
 #include "pq/server_error.h"
 #include "revision/target.h"
+#include "tenant/name_series.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -14,6 +15,9 @@ struct TenantOptions {
   std::vector<std::string> names;
   std::string like;
   std::string at = "base";
+  std::size_t count = 0;
+  std::string prefix;
+  std::string from_file;
 };
 
 SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
@@ -45,7 +49,47 @@ void undo_failed(const Context& context, Session& session, Report& report) {
   }
 }
 
-ExitCode run_create(const Context& context, const TenantOptions& options) {
+// A tenant's names come one way only.
+void check_sources(const TenantOptions& options) {
+  if ((options.count == 0) != options.prefix.empty()) {
+    throw UsageError("--count and --prefix belong together",
+                     "tenantctl tenant create --count 1000 --prefix tenant_ makes tenant_00001 and "
+                     "so on.");
+  }
+  const int sources = (options.names.empty() ? 0 : 1) + (options.count == 0 ? 0 : 1) +
+                      (options.from_file.empty() ? 0 : 1);
+  if (sources != 1) {
+    throw UsageError(sources == 0 ? "tenant create needs a name" : "tenants are named twice",
+                     "Give names, or --count with --prefix, or --from-file.");
+  }
+}
+
+// Nothing is made at all where one of the names is taken: they may be somebody else's list.
+void refuse_existing(const Fleet& fleet, const std::vector<std::uint32_t>& selected) {
+  std::vector<std::string_view> names;
+  for (const std::uint32_t i : selected) {
+    if (fleet.schemas[i].state != FoundSchema::State::missing)
+      names.emplace_back(fleet.schemas[i].schema);
+  }
+  if (names.empty())
+    return;
+  constexpr std::size_t shown = 10;
+  const std::string more =
+      names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "";
+  names.resize(std::min(names.size(), shown));
+  throw UsageError(
+      fmt::format("a schema of that name is there already: {}{}", fmt::join(names, ", "), more),
+      "tenantctl upgrade --schema brings it forward; tenant adopt gives an existing "
+      "schema a version table. Nothing was made.");
+}
+
+ExitCode run_create(const Context& context, const TenantOptions& given) {
+  check_sources(given);
+  TenantOptions options = given;
+  if (!options.from_file.empty())
+    options.names = read_names(options.from_file, "file");
+  if (options.count > 0)
+    next_names(options.prefix, {}, 1);
   for (const std::string& name : options.names) {
     SchemaName::create(name);
     if (name == context.settings.shared_schema) {
@@ -55,13 +99,19 @@ ExitCode run_create(const Context& context, const TenantOptions& options) {
   const Folders folders = read_folders(context);
   Migration migration;
   migration.tenants = true;
-  migration.schemas = options.names;
   migration.create = Missing::schema;
+  migration.standings = [](Session& session, const Fleet& fleet,
+                           const std::vector<std::uint32_t>& selected,
+                           const RevisionFolder& folder) {
+    refuse_existing(fleet, selected);
+    return session.standings(fleet, selected, folder);
+  };
   migration.plan = [](const RevisionFolder& folder, const History& history, Missing missing) {
+    // Somebody was quicker, since the fleet was read.
     if (missing != Missing::schema) {
-      throw UsageError("a schema of that name is there already",
-                       "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
-                       "existing schema a version table.");
+      throw HistoryError("a schema of that name is there already",
+                         "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
+                         "existing schema a version table.");
     }
     return plan_upgrade(folder, history, Target::head(),
                         {.allow_out_of_order = false, .missing = missing});
@@ -69,7 +119,15 @@ ExitCode run_create(const Context& context, const TenantOptions& options) {
   migration.after = [&context](Session& session, Report& report) {
     undo_failed(context, session, report);
   };
-  return migrate(context, folders, migration);
+  migration.schemas = options.names;
+  if (options.count == 0 || !context.settings.from.empty())
+    return migrate(context, folders, migration);
+  Session session(context);
+  migration.schemas = next_names(
+      options.prefix,
+      read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline()),
+      options.count);
+  return migrate(context, session, folders, migration);
 }
 
 std::string state_text(const FoundSchema& found, bool marked) {
@@ -206,7 +264,13 @@ void describe_common(CLI::App& command, Context& context) {
 void add_create(CLI::App& tenant, Context& context) {
   CLI::App* command = tenant.add_subcommand("create", "a schema with its version table, at head");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema to create")->required();
+  command->add_option("NAME", options->names, "schema to create");
+  add_setting(*command, "--count", options->count, "so many, numbered, with --prefix")
+      ->check(CLI::Range(1, 100'000));
+  add_setting(*command, "--prefix", options->prefix,
+              "of the names: tenant_ makes tenant_00001, behind the highest there is");
+  add_setting(*command, "--from-file", options->from_file,
+              "file of names, one a line; - is standard input");
   describe_common(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);

@@ -79,6 +79,54 @@ TEST_SUITE("cli/tenant create") {
     CHECK_FALSE(contains(create("a\x1b[2J").err, "\x1b"));
   }
 
+  TEST_CASE("thousands come by number, behind the highest there is") {
+    Project project;
+    project.write_abc();
+    project.database.execute("CREATE SCHEMA co_00007; CREATE SCHEMA coX00900");
+    CHECK(fault(project.run({"tenant", "create", "--count", "150", "--prefix", "co_"}), 0,
+                {"tenants  150 applied (150 schemas in "}) == "");
+    CHECK(project.revision_of("co_00008") == "0003_c");
+    CHECK(project.revision_of("co_00157") == "0003_c");
+    CHECK_FALSE(project.has_schema("co_00158"));
+    CHECK(fault(project.run({"tenant", "create", "--count", "1", "--prefix", "co_"}), 0,
+                {"tenant   co_00158: applied"}) == "");
+  }
+
+  TEST_CASE("names come from a file or standard input, and are all or nothing") {
+    Project project;
+    project.write_abc();
+    project.create_tenants(1);
+    CHECK(fault(project.run({"tenant", "create", "--from-file", "-"}, "# new\nacme\n\nother \n"), 0,
+                {"tenants  2 applied"}) == "");
+    CHECK(project.revision_of("other") == "0003_c");
+    CHECK(fault(project.run({"tenant", "create", "--from-file", "-"}, "fresh\nt001\nacme\n"), 2,
+                {"there already: acme, t001\n", "Nothing was made."}) == "");
+    CHECK(fault(project.run({"tenant", "create", "--from-file", "-"}, "fresh\nBad\n"), 2,
+                {"\"Bad\" is not a plain name"}) == "");
+    CHECK_FALSE(project.has_schema("fresh"));
+    CHECK(fault(project.run({"tenant", "create", "--from-file", "nowhere"}), 2,
+                {"cannot read the file nowhere"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "--from-file", "-"}, "\n"), 2,
+                {"names no schema"}) == "");
+  }
+
+  TEST_CASE("names come one way only, and a series needs a prefix that may be a name") {
+    Project project;
+    project.tool.set_variable("DATABASE_URL", unreachable_url);
+    const auto create = [&](std::vector<std::string> args) {
+      args.insert(args.begin(), {"tenant", "create"});
+      return project.run(args);
+    };
+    CHECK(fault(create({}), 2, {"tenant create needs a name"}) == "");
+    CHECK(fault(create({"--count", "5"}), 2, {"--count and --prefix belong together"}) == "");
+    CHECK(fault(create({"--prefix", "x"}), 2, {"--count and --prefix belong together"}) == "");
+    CHECK(fault(create({"acme", "--count", "5", "--prefix", "x"}), 2, {"named twice"}) == "");
+    CHECK(fault(create({"acme", "--from-file", "f"}), 2, {"named twice"}) == "");
+    CHECK(fault(create({"--count", "0", "--prefix", "x"}), 2) == "");
+    CHECK(fault(create({"--count", "5", "--prefix", "Big"}), 2, {"not a plain name"}) == "");
+    CHECK(fault(create({"--count", "5", "--prefix", "pg_"}), 2, {"is reserved"}) == "");
+  }
+
   TEST_CASE("63 bytes are a name, whole") {
     Project project;
     const std::string name(63, 'x');
