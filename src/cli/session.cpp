@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "output/result_writer.h"
 #include "pq/transaction.h"
+#include "rollout/index_scans.h"
 #include "rollout/sizing.h"
 
 namespace tenantctl::cli {
@@ -301,6 +302,15 @@ void Session::warn_about_path() {
                                "ALTER, DROP or INSERT in a revision could reach them",
                                schema));
   }
+}
+
+void Session::warn_about_index_scans(const FleetPlan& plan) {
+  const IndexScans scans = count_index_scans(plan);
+  if (scans.count == 0 || spares_index_scans(server_version()))
+    return;
+  const std::string warning = index_scan_warning(scans, read_index_count(*pipeline_, deadline()));
+  if (!warning.empty())
+    warn(context_, warning);
 }
 
 RolloutOptions Session::rollout_options(bool has_steps) {

@@ -9,6 +9,7 @@
 #include "migrate/migrator.h"
 #include "pq/pipeline.h"
 #include "revision/revision_folder.h"
+#include "rollout/fleet_plan.h"
 #include "rollout/rollout.h"
 #include "rollout/run_ledger.h"
 #include "rollout/run_recorder.h"
@@ -55,6 +56,8 @@ class Session {
 
   /// Warns if a schema of search-path-extra holds tables.
   void warn_about_path();
+  /// Warns if the plan has the server read all of pg_index so often that it takes its time.
+  void warn_about_index_scans(const FleetPlan& plan);
   /// Asks the server what it has room for, unless nothing is to do. Throws UsageError for options
   /// that say no waves or budgets, or more connections than can be had.
   RolloutOptions rollout_options(bool has_steps);

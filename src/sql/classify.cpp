@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "sql/added_default.h"
 #include "sql/phrase.h"
 
 namespace tenantctl::sql {
@@ -265,7 +266,8 @@ Classification classify(std::string_view text, std::span<const Token> tokens) {
   return {.kind = kind,
           .needs_autocommit = is_concurrent(kind) || needs_autocommit(phrase),
           .leaves_traces = leaves_traces(phrase) || names_a_trace(text, tokens),
-          .inert = is_inert(phrase)};
+          .inert = is_inert(phrase),
+          .adds_default = adds_default(phrase)};
 }
 
 }  // namespace tenantctl::sql

@@ -14,6 +14,7 @@ struct Classification {
   bool needs_autocommit = false;
   bool leaves_traces = false;
   bool inert = false;
+  bool adds_default = false;
 };
 
 /// `tokens` are those of one statement, comments included; they are ranges of `text`.

@@ -39,6 +39,7 @@ Statement statement_of(std::string_view text, const Piece& piece, std::span<cons
           .needs_autocommit = classification.needs_autocommit,
           .leaves_traces = classification.leaves_traces,
           .inert = classification.inert,
+          .adds_default = classification.adds_default,
           .placeholders = {placeholders.begin(), placeholders.end()}};
 }
 

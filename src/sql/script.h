@@ -66,6 +66,8 @@ struct Statement {
   /// A definition (CREATE TABLE, ALTER TABLE, CREATE INDEX, ...), by its first words: it cannot end
   /// the transaction. Only what is surely one; newer syntax is not.
   bool inert = false;
+  /// ALTER TABLE ... ADD COLUMN ... DEFAULT, which some servers read all of pg_index for.
+  bool adds_default = false;
   std::vector<Placeholder> placeholders;
 };
 
