@@ -3,7 +3,8 @@
 import sys
 
 from .machine import make_database, make_role, psql, settle
-from .sides import Floor, Tenantctl, check_equal, rotated, select_one, take
+from .sides import Floor, Tenantctl, check_equal, read_catalog, rotated, select_one, \
+    take
 from .workload import read_revisions, write_workload
 
 COUNTS = (2, 4)  # connections tried for the floor of one message
@@ -62,8 +63,9 @@ class Fleet:
 
 
 def in_turns(figures, step, side, run):
-    """`run`, which changes nothing, beside psql -c 'select 1'."""
-    taken = [lambda: (side.name, run()), lambda: ("select 1", select_one(side))]
+    """`run`, which changes nothing, beside psql -c 'select 1' and psql reading every mark."""
+    taken = [lambda: (side.name, run()), lambda: ("select 1", select_one(side)),
+             lambda: ("catalog", read_catalog(side))]
     for repeat in range(side.options.repeats + 1):
         for take_one in rotated(taken, repeat):
             name, measured = take_one()

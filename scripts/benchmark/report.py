@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 SELECT_ONE = "select 1"
+CATALOG = "catalog"
 ROUND_TRIPS = 10  # what a run may take in all beside its pipelined work
 CLIENT_LIMIT_MB = 20
 # From here on a verdict counts. Fewer schemas over a network or beside a peer are to our
@@ -101,8 +102,10 @@ def resting_rows(rounds, full):
     with_comments = full and rounds[0]["comments"] >= FULL_SIZE["comments"]
     return [
         *(compare("", rounds, step, SELECT_ONE, 3, full) for step in ("nothing", "status")),
-        *(_renamed(compare("", rounds, f"{step}, comments", SELECT_ONE, 5, with_comments),
+        *(compare("", rounds, step, CATALOG) for step in ("nothing", "status")),
+        *(_renamed(compare("", rounds, f"{step}, comments", beside, limit, with_comments),
                    f"{step}, {rounds[0]['tenants']:,}, {comments}")
+          for beside, limit in ((SELECT_ONE, 5), (CATALOG, None))
           for step in ("nothing", "status")),
     ]
 

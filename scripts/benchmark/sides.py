@@ -11,6 +11,13 @@ from .machine import PSQL, checkpoint, environment, measure, psql
 from .workload import downgrade_sql, one_message, read_revisions, upgrade_sql
 
 SELECT_ONE = PSQL + ["-c", "select 1"]
+# The least that anybody can ask of PostgreSQL's catalogs to know every schema's mark: no order, no
+# question whose table it is.
+CATALOG = PSQL + ["-c", "COPY (SELECT n.nspname, d.description FROM pg_class c "
+                  "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                  "LEFT JOIN pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
+                  "AND d.classoid = 'pg_class'::regclass "
+                  "WHERE c.relname = 'tenantctl_version' AND c.relkind = 'r') TO STDOUT"]
 
 
 class Tenantctl:
@@ -108,6 +115,12 @@ class Floor:
 def select_one(side):
     """What a session with one answer takes."""
     return measure([SELECT_ONE], environment(side.database, **side.variables), side.work)
+
+
+def read_catalog(side):
+    """What a session takes that does nothing but read all marks."""
+    with tempfile.TemporaryFile() as output:
+        return measure([CATALOG], environment(side.database, **side.variables), side.work, output)
 
 
 def take(step, side, *arguments):

@@ -1,6 +1,8 @@
 #include "output/json_writer.h"
 
 #include <nlohmann/json.hpp>
+#include <ostream>
+#include <utility>
 
 #include "output/json_document.h"
 
@@ -59,25 +61,90 @@ Json times_json(const SchemaList& schemas) {
   return json;
 }
 
-Json report_json(const Report& report, const RevisionFolder& folder) {
-  Json json;
-  json["counts"] = counts_json(report.counts());
-  json["retried"] = retried_of(report).size();
-  json["duration_ms"] = report.duration.count();
-  json["interrupted"] = report.interrupted;
+// An object that is written member by member: as one value, the schemas of a run would be in memory
+// a second time, at a kilobyte each.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::ostream& out, std::string indent = "")
+      : out_(out), indent_(std::move(indent)) {
+    out_ << '{';
+  }
+
+  void add(std::string_view key, const Json& value) {
+    name(key);
+    write(value, indent_ + "  ");
+  }
+
+  void add_members(const Json& object) {
+    for (const auto& [key, value] : object.items()) {
+      add(key, value);
+    }
+  }
+
+  /// A list of one value per item of `range`.
+  template <typename Range, typename ToJson>
+  void add_list(std::string_view key, const Range& range, const ToJson& to_json) {
+    name(key);
+    std::string_view before = "[\n";
+    for (const auto& item : range) {
+      out_ << before << indent_ << "    ";
+      write(to_json(item), indent_ + "    ");
+      before = ",\n";
+    }
+    if (before == "[\n") {
+      out_ << "[]";
+    } else {
+      out_ << '\n' << indent_ << "  ]";
+    }
+  }
+
+  /// A member that is an object; to be finished before the next member.
+  ObjectWriter object(std::string_view key) {
+    name(key);
+    return ObjectWriter(out_, indent_ + "  ");
+  }
+
+  void finish() { out_ << '\n' << indent_ << '}'; }
+
+ private:
+  void name(std::string_view key) {
+    out_ << (is_empty_ ? "\n" : ",\n") << indent_ << "  " << Json(key) << ": ";
+    is_empty_ = false;
+  }
+
+  // A line feed inside a string is written as \n, so each one here separates lines.
+  void write(const Json& value, std::string_view indent) {
+    for (const char byte : json_text(value)) {
+      out_ << byte;
+      if (byte == '\n') {
+        out_ << indent;
+      }
+    }
+  }
+
+  std::ostream& out_;
+  std::string indent_;
+  bool is_empty_ = true;
+};
+
+void write_report(ObjectWriter&& writer, const Report& report, const RevisionFolder& folder) {
+  Json head;
+  head["counts"] = counts_json(report.counts());
+  head["retried"] = retried_of(report).size();
+  head["duration_ms"] = report.duration.count();
+  head["interrupted"] = report.interrupted;
   if (!report.stopped_by.empty()) {
-    json["stopped_by"] = report.stopped_by;
+    head["stopped_by"] = report.stopped_by;
   }
   if (report.appeared > 0) {
-    json["appeared"] = report.appeared;
+    head["appeared"] = report.appeared;
   }
-  json["slowest"] = times_json(slowest_of(report));
-  json["schemas"] = Json::array();
-  for (const SchemaReport& schema : report.schemas) {
-    json["schemas"].push_back(schema_json(schema, folder));
-  }
-  json["causes"] = causes_json(report);
-  return json;
+  head["slowest"] = times_json(slowest_of(report));
+  writer.add_members(head);
+  writer.add_list("schemas", report.schemas,
+                  [&folder](const SchemaReport& schema) { return schema_json(schema, folder); });
+  writer.add("causes", causes_json(report));
+  writer.finish();
 }
 
 std::string_view kind_text(Step::Kind kind) {
@@ -195,7 +262,7 @@ std::string json_text(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string json_run(const RunResult& result) {
+void write_json_run(std::ostream& out, const RunResult& result) {
   Json json = json_document(result.command);
   json["run_id"] = result.run_id;
   json["target"] = result.target;
@@ -209,13 +276,13 @@ std::string json_run(const RunResult& result) {
   if (!result.outside.empty()) {
     json["not_in_plan"] = result.outside;
   }
-  if (result.shared != nullptr) {
-    json["shared"] = report_json(*result.shared, *result.shared_folder);
+  ObjectWriter document(out);
+  document.add_members(json);
+  for (const ScopeResult& scope : scopes_of(result)) {
+    write_report(document.object(scope.scope == Scope::shared ? "shared" : "tenants"),
+                 *scope.report, *scope.folder);
   }
-  if (result.tenants != nullptr) {
-    json["tenants"] = report_json(*result.tenants, *result.tenant_folder);
-  }
-  return json_text(json);
+  document.finish();
 }
 
 std::string json_plan(const PlanResult& result) {

@@ -337,7 +337,8 @@ void write_causes(std::ostream& err, const Report& report, const RevisionFolder&
 
 void write_run(std::ostream& out, std::ostream& err, Format format, const RunResult& result) {
   if (format == Format::json) {
-    out << json_run(result) << '\n';
+    write_json_run(out, result);
+    out << '\n';
   } else {
     if (result.shared != nullptr) {
       write_shared(out, result);

@@ -118,6 +118,7 @@ FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
 Report run_fleet(const FleetPlan& plan, Rollout& rollout) {
   std::vector<TaskGroup> groups;
   std::vector<Task> tasks;
+  tasks.reserve(plan.schema_count());
   for (const FleetPlan::Group& group : plan.groups) {
     if (group.problem) {
       continue;

@@ -37,6 +37,7 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   groups_ = &groups;
   tasks_ = &tasks;
   begin_ = pq::Clock::now();
+  report_.schemas.reserve(tasks.size());
   plan_work(groups, tasks);
   make_workers();
   observer_.started(progress());

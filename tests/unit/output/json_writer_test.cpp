@@ -49,7 +49,9 @@ json run_json(const Report* tenants, const Report* shared = nullptr) {
   result.tenants = tenants;
   result.shared_folder = &folder();
   result.tenant_folder = &folder();
-  const std::string text = json_run(result);
+  std::ostringstream out;
+  write_json_run(out, result);
+  const std::string text = out.str();
   CHECK_FALSE(invalid_utf8(text));
   return json::parse(text);
 }
