@@ -8,6 +8,15 @@
 namespace tenantctl::cli {
 namespace {
 
+/// A run with its retries: one rollout to the person who started it.
+struct Undone {
+  RunRecord run;
+  std::size_t retries = 0;
+  std::set<std::string> ids;
+  std::set<std::string> shared;
+  std::set<std::string> tenants;
+};
+
 void refuse_other_runs(const RunRecord& run) {
   const std::string& command = run.start.command;
   if (run.end.state == RunState::running) {
@@ -28,11 +37,11 @@ void refuse_other_runs(const RunRecord& run) {
 
 // Named before anything runs: a run that can only half be taken back is not begun.
 void refuse_irreversible(const std::vector<Standing>& standings, const RevisionFolder& folder,
-                         const std::string& run_id) {
+                         const std::set<std::string>& run_ids) {
   std::set<std::string> titles;
   for (const Standing& standing : standings) {
     for (const AppliedRevision& row : standing.history) {
-      const Revision* revision = row.run_id == run_id ? folder.find(row.number) : nullptr;
+      const Revision* revision = run_ids.count(row.run_id) > 0 ? folder.find(row.number) : nullptr;
       if (revision != nullptr && !revision->down)
         titles.insert(revision->title());
     }
@@ -45,32 +54,57 @@ void refuse_irreversible(const std::vector<Standing>& standings, const RevisionF
   }
 }
 
-Migration undo_migration(const Context& context, const RunRecord& run,
-                         const std::vector<RunSchema>& schemas) {
-  const std::string& id = run.start.id;
-  const auto shared = touched_schemas(run, schemas, Scope::shared);
-  if (!shared.empty() && shared.front() != context.settings.shared_schema) {
-    throw UsageError(fmt::format("the run was about shared schema {}", shared.front()),
+void add_touched(Undone& undone, RunLedger& ledger, const RunRecord& run) {
+  const auto schemas = ledger.schemas(run.start.id);
+  undone.ids.insert(run.start.id);
+  for (std::string& schema : touched_schemas(run, schemas, Scope::shared)) {
+    undone.shared.insert(std::move(schema));
+  }
+  for (std::string& schema : touched_schemas(run, schemas, Scope::tenant)) {
+    undone.tenants.insert(std::move(schema));
+  }
+}
+
+Undone undone_by(RunLedger& ledger, const std::string& id) {
+  Undone undone;
+  undone.run = ledger.find(id);
+  refuse_other_runs(undone.run);
+  add_touched(undone, ledger, undone.run);
+  for (const std::string& retry : ledger.retries(undone.run.start.id)) {
+    const RunRecord run = ledger.find(retry);
+    refuse_other_runs(run);
+    add_touched(undone, ledger, run);
+    ++undone.retries;
+  }
+  return undone;
+}
+
+Migration undo_migration(const Context& context, const Undone& undone) {
+  const std::string& id = undone.run.start.id;
+  const std::string& shared_schema = context.settings.shared_schema;
+  if (!undone.shared.empty() && undone.shared.count(shared_schema) == 0) {
+    throw UsageError(fmt::format("the run was about shared schema {}", *undone.shared.begin()),
                      "Name it with --shared-schema.");
   }
   Migration migration;
   migration.target = "before " + id.substr(0, 8);
   migration.of_run = id;
   migration.tenants_first = true;
-  migration.shared = !shared.empty();
-  migration.schemas = touched_schemas(run, schemas, Scope::tenant);
+  migration.shared = !undone.shared.empty();
+  migration.schemas = {undone.tenants.begin(), undone.tenants.end()};
   migration.tenants = !migration.schemas.empty();
-  migration.standings = [&context, id](Session& session, const Fleet& fleet,
-                                       const std::vector<std::uint32_t>& selected,
-                                       const RevisionFolder& folder) {
-    const RunQuery query{.run_id = id, .scope = folder.scope(), .deadline = session.deadline()};
+  migration.standings = [&context, ids = undone.ids](Session& session, const Fleet& fleet,
+                                                     const std::vector<std::uint32_t>& selected,
+                                                     const RevisionFolder& folder) {
+    const RunQuery query{.run_ids = ids, .scope = folder.scope(), .deadline = session.deadline()};
     auto standings = read_run_standings(session.pipeline(), fleet, selected, query,
                                         table_options(context.settings, session.run_id()));
-    refuse_irreversible(standings, folder, id);
+    refuse_irreversible(standings, folder, ids);
     return standings;
   };
-  migration.plan = [id](const RevisionFolder& folder, const History& history, Missing /*missing*/) {
-    return plan_undo(folder, history, id);
+  migration.plan = [ids = undone.ids](const RevisionFolder& folder, const History& history,
+                                      Missing /*missing*/) {
+    return plan_undo(folder, history, ids);
   };
   migration.revise = forgive_dropped;
   return migration;
@@ -80,14 +114,15 @@ ExitCode run(const Context& context, const std::string& id) {
   const Folders folders = read_folders(context);
   Session session(context);
   RunLedger ledger = session.ledger();
-  const RunRecord record = ledger.find(id);
-  refuse_other_runs(record);
-  const Migration migration = undo_migration(context, record, ledger.schemas(record.start.id));
+  const Undone undone = undone_by(ledger, id);
+  const RunRecord& record = undone.run;
+  const Migration migration = undo_migration(context, undone);
   const bool asks = !context.settings.dry_run && !context.settings.sql;
   const std::string question = fmt::format(
-      "Take back what run {} ({} to {}, {}) applied in {}{}?", record.start.id.substr(0, 8),
+      "Take back what run {} ({} to {}, {}){} applied in {}{}?", record.start.id.substr(0, 8),
       record.start.command, escaped(record.start.target), record.started_at,
-      counted(migration.schemas.size(), "tenant"), migration.shared ? " and the shared scope" : "");
+      undone.retries == 0 ? "" : " and its retries", counted(migration.schemas.size(), "tenant"),
+      migration.shared ? " and the shared scope" : "");
   if (asks && !confirm(context, question)) {
     throw UsageError("not confirmed: nothing was touched");
   }
@@ -97,7 +132,8 @@ ExitCode run(const Context& context, const std::string& id) {
 }  // namespace
 
 void add_undo(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("undo", "take back exactly what a run applied");
+  CLI::App* command =
+      app.add_subcommand("undo", "take back exactly what a run and its retries applied");
   auto id = std::make_shared<std::string>();
   command->add_option("ID", *id, "the run, or the first digits of it")->required();
   describe_output(*command, context.settings);

@@ -223,9 +223,12 @@ Plan plan_downgrade(const RevisionFolder& folder, const History& history, const 
   return plan;
 }
 
-Plan plan_undo(const RevisionFolder& folder, const History& history, const std::string& run_id) {
+Plan plan_undo(const RevisionFolder& folder, const History& history,
+               const std::set<std::string>& run_ids) {
   const History revisions = revisions_of(history);
-  const auto is_of_run = [&run_id](const AppliedRevision& row) { return row.run_id == run_id; };
+  const auto is_of_run = [&run_ids](const AppliedRevision& row) {
+    return run_ids.count(row.run_id) > 0;
+  };
   const auto count = std::count_if(revisions.begin(), revisions.end(), is_of_run);
   if (count == 0) {
     Plan plan;
@@ -240,8 +243,10 @@ Plan plan_undo(const RevisionFolder& folder, const History& history, const std::
         "tenantctl downgrade.");
   }
   Plan plan = plan_downgrade(folder, history, Target::parse(fmt::format("-{}", count)));
+  auto row = revisions.rbegin();
   for (Step& step : plan.steps) {
-    step.expected_run = run_id;
+    step.expected_run = row->run_id;
+    ++row;
   }
   return plan;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -84,10 +85,11 @@ Plan plan_upgrade(const RevisionFolder& folder, const History& history, const Ta
 /// (as above, and for a revision without a down section), UsageError.
 Plan plan_downgrade(const RevisionFolder& folder, const History& history, const Target& target);
 
-/// Takes back what one run applied, if it is still the newest there is: an empty plan if the run
-/// left nothing in the schema. The history must have been read, for `run_id`. Throws HistoryError
-/// as plan_downgrade(), and if the schema has moved on since.
-Plan plan_undo(const RevisionFolder& folder, const History& history, const std::string& run_id);
+/// Takes back what these runs applied, if it is still the newest there is: an empty plan if they
+/// left nothing in the schema. The history must have been read, for each row's `run_id`. Throws
+/// HistoryError as plan_downgrade(), and if the schema has moved on since.
+Plan plan_undo(const RevisionFolder& folder, const History& history,
+               const std::set<std::string>& run_ids);
 
 /// Records the schema as standing at the target without running anything; repeatables stay as they
 /// are recorded.

@@ -736,6 +736,21 @@ std::vector<RunGroup> RunLedger::groups(const std::string& run_id) {
   return all;
 }
 
+std::vector<std::string> RunLedger::retries(const std::string& run_id) {
+  std::vector<std::string> ids;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "WITH RECURSIVE later AS (SELECT r.id, r.started_at FROM tenantctl.run r "
+              "WHERE r.of_run = $1 AND r.command = 'retry' UNION "
+              "SELECT r.id, r.started_at FROM tenantctl.run r JOIN later ON r.of_run = later.id "
+              "WHERE r.command = 'retry') SELECT later.id FROM later "
+              "ORDER BY later.started_at DESC, later.id",
+       .values = {run_id},
+       .on_row = [&ids](const pq::Row& row) { ids.emplace_back(row.text(0)); }});
+  read(std::move(messages));
+  return ids;
+}
+
 std::vector<RunSchema> RunLedger::schemas(const std::string& run_id) {
   std::vector<RunSchema> all;
   std::vector<pq::Message> messages;

@@ -117,6 +117,8 @@ class RunLedger {
   /// exactly one.
   RunRecord find(const std::string& prefix);
   std::vector<RunSchema> schemas(const std::string& run_id);
+  /// Ids of the retries of a run and of theirs, newest first.
+  std::vector<std::string> retries(const std::string& run_id);
 
  private:
   void write(std::vector<pq::Message> messages);

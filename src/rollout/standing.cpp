@@ -366,11 +366,11 @@ class DeepReading {
   std::map<std::pair<Standing::State, std::string>, std::size_t> indexes_;
 };
 
-std::string run_key(const Standing& group, const std::string& run_id) {
+std::string run_key(const Standing& group, const std::set<std::string>& run_ids) {
   std::string key = place_key(group);
   key += '|';
   for (const AppliedRevision& row : group.history) {
-    key += row.run_id == run_id ? '1' : '0';
+    key += run_ids.count(row.run_id) > 0 ? row.run_id : "-";
   }
   return key;
 }
@@ -389,7 +389,7 @@ std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fl
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
       take_reading(one, readings[i], query.scope);
-      const auto [at, is_new] = indexes.try_emplace(run_key(one, query.run_id), groups.size());
+      const auto [at, is_new] = indexes.try_emplace(run_key(one, query.run_ids), groups.size());
       if (is_new) {
         groups.push_back(std::move(one));
       }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,15 +42,15 @@ std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                      const RevisionFolder& folder, const TableOptions& options,
                                      pq::Deadline deadline);
 
-/// What marks cannot tell: which of a schema's rows one run wrote.
+/// What marks cannot tell: which of a schema's rows these runs wrote.
 struct RunQuery {
-  std::string run_id;
+  std::set<std::string> run_ids;
   Scope scope = Scope::tenant;
   pq::Deadline deadline;
 };
 
 /// The same from every selected schema's own rows, in bounded batches. Schemas share a group only
-/// if the same rows of them are the run's. Throws ServerError, ConnectionLost.
+/// if the same rows of them are the same run's. Throws ServerError, ConnectionLost.
 std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                          const std::vector<std::uint32_t>& selected,
                                          const RunQuery& query, const TableOptions& options);

@@ -186,6 +186,26 @@ TEST_SUITE("cli/ledger") {
     CHECK_FALSE(project.has_table("t004", "c"));
   }
 
+  TEST_CASE("undo of a run that was retried takes back both, in every schema") {
+    BrokenFleet project;
+    REQUIRE(project.run({"upgrade-all"}).exit_code == 1);
+    const std::string id = newest(project);
+    project.mend();
+    project.must({"retry", id});
+    const std::string retry = newest(project);
+    CHECK(project.revision_of("t013") == "0003_c");  // 0002 by the run, 0003 by its retry
+
+    // The retry alone is a run too.
+    CHECK(fault(project.run({"undo", retry, "--yes", "--dry-run"}), 0) == "");
+    const auto undone = project.run({"undo", id, "--yes", "-o", "json"});
+    CHECK(fault(undone, 0) == "");
+    CHECK(document(undone)["tenants"]["counts"]["applied"] == 40);
+    for (const auto& row : project.database.rows(
+             "SELECT nspname FROM pg_namespace WHERE nspname ~ '^t[0-9]' ORDER BY 1"))
+      CHECK(project.revision_of(row[0]) == "0001_a");
+    CHECK_FALSE(project.has_table("shared", "x"));
+  }
+
   TEST_CASE("an undo that nothing is in the way of takes the shared scope back last") {
     Project project;
     project.create_tenants(3);
@@ -254,9 +274,12 @@ TEST_SUITE("cli/ledger") {
     CHECK(fault(project.run({"check"}), 0) == "");
     // Those that the dead run had done are still its own.
     CHECK(project.database.value("SELECT run_id FROM t001.tenantctl_version") == id);
+    const std::string retry = newest(project);
+    CHECK(fault(project.run({"undo", retry, "--yes"}), 0) == "");
+    CHECK(project.revision_of("t001") == "0001_a");
+    CHECK(project.revision_of("t040") == "base");
     CHECK(fault(project.run({"undo", id, "--yes"}), 0) == "");
     CHECK(project.revision_of("t001") == "base");
-    CHECK(project.revision_of("t040") == "0001_a");
   }
 
   TEST_CASE("an interrupted run says so") {

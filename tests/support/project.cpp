@@ -4,6 +4,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "support/agreement.h"
+
 namespace tenantctl::testing {
 namespace {
 
@@ -39,6 +41,15 @@ void Project::write_abc() {
   write("tenant/0001_a.sql", "CREATE TABLE a (id int);", "DROP TABLE a;");
   write("tenant/0002_b.sql", "CREATE TABLE b (id int);", "DROP TABLE b;");
   write("tenant/0003_c.sql", "CREATE TABLE c (id int);", "DROP TABLE c;");
+}
+
+Finished Project::run(const std::vector<std::string>& args, const std::string& input) const {
+  const Agreement agreement(tool.folder().path());
+  Finished finished = tool.run(agreement.reporting(args), input);
+  const std::string disagreement = agreement.disagreement(finished, database);
+  if (!disagreement.empty())
+    throw std::runtime_error(disagreement + fault(finished, -1));
+  return finished;
 }
 
 std::string Project::must(const std::vector<std::string>& args) const {

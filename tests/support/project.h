@@ -29,9 +29,9 @@ class Project {
   /// Revisions 0001_a, 0002_b, 0003_c of the tenant scope, each with a table of its letter.
   void write_abc();
 
-  Finished run(const std::vector<std::string>& args, const std::string& input = {}) const {
-    return tool.run(args, input);
-  }
+  /// Throws std::runtime_error if what it printed, its reports and the ledger do not tell the same
+  /// counts: see Agreement.
+  Finished run(const std::vector<std::string>& args, const std::string& input = {}) const;
 
   /// Runs what must succeed. Throws std::runtime_error with its output if it does not.
   std::string must(const std::vector<std::string>& args) const;
@@ -45,7 +45,7 @@ class Project {
   bool has_table(const std::string& schema, const std::string& table);
   bool has_schema(const std::string& schema);
 
-  TestDatabase database;
+  mutable TestDatabase database;
   Tool tool;
 };
 

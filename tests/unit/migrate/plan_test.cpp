@@ -338,25 +338,32 @@ TEST_SUITE("migrate/plan") {
   }
 
   TEST_CASE("undo takes back the rows of one run, the newest first, and holds the fence to it") {
-    const Plan plan = plan_undo(folder(), by_runs({"a", "b", "b"}), "b");
+    const Plan plan = plan_undo(folder(), by_runs({"a", "b", "b"}), {"b"});
     CHECK(steps_of(plan) == "down 3, down 2");
     for (const Step& step : plan.steps)
       CHECK(step.expected_run == "b");
     CHECK(plan.to == Mark::of(Scope::tenant, history_of(folder(), 1)));
   }
 
+  TEST_CASE("undo of a run and its retry holds the fence to whichever wrote the row") {
+    const Plan plan = plan_undo(folder(), by_runs({"a", "b", "c"}), {"b", "c"});
+    REQUIRE(steps_of(plan) == "down 3, down 2");
+    CHECK(plan.steps[0].expected_run == "c");
+    CHECK(plan.steps[1].expected_run == "b");
+  }
+
   TEST_CASE("undo of a run that left nothing is an empty plan") {
-    CHECK(plan_undo(folder(), by_runs({"a", "b"}), "c").empty());
-    CHECK(plan_undo(folder(), by_runs({"", ""}), "c").empty());
-    CHECK(plan_undo(folder(), {}, "c").empty());
+    CHECK(plan_undo(folder(), by_runs({"a", "b"}), {"c"}).empty());
+    CHECK(plan_undo(folder(), by_runs({"", ""}), {"c"}).empty());
+    CHECK(plan_undo(folder(), {}, {"c"}).empty());
   }
 
   TEST_CASE("undo leaves a schema alone that has moved on since") {
-    CHECK_THROWS_WITH_AS(plan_undo(folder(), by_runs({"a", "b", "a"}), "b"),
+    CHECK_THROWS_WITH_AS(plan_undo(folder(), by_runs({"a", "b", "a"}), {"b"}),
                          "the schema has moved on since the run: 0003_r3 came after it",
                          HistoryError);
-    CHECK_THROWS_AS(plan_undo(folder(), by_runs({"b", "a", "b"}), "b"), HistoryError);
+    CHECK_THROWS_AS(plan_undo(folder(), by_runs({"b", "a", "b"}), {"b"}), HistoryError);
     // Stamped after it: nobody's.
-    CHECK_THROWS_AS(plan_undo(folder(), by_runs({"b", ""}), "b"), HistoryError);
+    CHECK_THROWS_AS(plan_undo(folder(), by_runs({"b", ""}), {"b"}), HistoryError);
   }
 }
