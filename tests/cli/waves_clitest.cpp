@@ -22,6 +22,25 @@ TEST_SUITE("cli/waves") {
     CHECK(project.revision_of("t001") == "0001_a");
   }
 
+  TEST_CASE("on a terminal --confirm asks before each further wave, and only yes is yes") {
+    Project project;
+    project.create_tenants(10);
+    project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);");
+    const auto answered = [&](const std::string& first, const std::string& second) {
+      return project.tool.run_in_terminal(
+          {"upgrade-all", "--canary", "1", "--waves", "4", "--confirm"},
+          {{"Type yes to go on: ", first}, {"Type yes to go on: ", second}});
+    };
+    const auto stopped =
+        project.tool.run_in_terminal({"upgrade-all", "--canary", "1", "--waves", "4", "--confirm"},
+                                     {{"Type yes to go on: ", "no\n"}});
+    CHECK(fault(stopped, 1, {"Go on with wave 2, 3 schemas?", "1 applied", "9 not-started"}) == "");
+    CHECK(project.revision_of("t001") == "0001_a");
+    CHECK(project.revision_of("t002") == "base");
+    CHECK(fault(answered("yes\n", "yes\n"), 0, {"9 applied"}) == "");
+    CHECK(project.revision_of("t010") == "0001_a");
+  }
+
   TEST_CASE("what says no waves or budgets is refused before any connection") {
     Project project;
     project.write("tenant/0001_a.sql", "CREATE TABLE a ();");

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -225,6 +226,44 @@ TEST_SUITE("pg/rollout/trouble") {
       CHECK(database.value("SELECT count(*) FROM public.journal WHERE revision = 2") == "0");
       CHECK(report.count(Result::not_started) >= 40 - 2 * depth);
     }
+  }
+
+  TEST_CASE("stopped at depth 8 the report says of each schema what the database has") {
+    TestDatabase database;
+    create_journal(database);
+    RolloutBench bench(
+        database, {Scope::tenant,
+                   {revision(1, journal(1)), revision(2, journal(2) + "SELECT pg_sleep(0.01)")}});
+    bench.options.jobs = 2;
+    bench.options.worker.depth = 8;
+    std::thread other([&] {
+      becomes_true(database, "SELECT count(*) >= 60 FROM public.journal");
+      bench.signals = 1;
+    });
+    const Report report = bench.run(schema_names(200));
+    other.join();
+    CHECK(report.interrupted);
+    REQUIRE(total(report) == 200);
+    CHECK(report.count(Result::applied) >= 28);
+    CHECK(report.count(Result::not_started) > 0);
+    std::map<std::string, std::uint32_t> rows;
+    for (const auto& row :
+         database.rows("SELECT schema, count(*) FROM public.journal GROUP BY schema"))
+      rows[row[0]] = static_cast<std::uint32_t>(std::stoul(row[1]));
+    std::size_t begun = 0;
+    for (const SchemaReport& schema : report.schemas) {
+      CAPTURE(schema.schema);
+      CAPTURE(to_text(schema.result));
+      CHECK(schema.steps == rows[schema.schema]);
+      CHECK((schema.result == Result::applied) == (rows[schema.schema] == 2));
+      if (schema.result == Result::not_started)
+        CHECK(rows[schema.schema] == 0);
+      else if (schema.result != Result::applied)
+        ++begun;
+    }
+    // What a connection had in flight, no more.
+    CHECK(begun <= 2 * 8);
+    CHECK(database.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0");
   }
 
   TEST_CASE("a signal outside a transaction keeps what was confirmed, and the run can go on") {
