@@ -283,7 +283,7 @@ void Rollout::cancel_running() {
 void Rollout::assign(pq::Deadline now) {
   for (const auto& worker : workers_) {
     worker->continue_holder(may_begin(), now);
-    if (has_work(worker->lane())) {
+    if (needs_another(worker->lane())) {
       worker->connect(now);
     }
     while (worker->can_take()) {
@@ -297,12 +297,17 @@ void Rollout::assign(pq::Deadline now) {
   }
 }
 
-bool Rollout::has_work(Worker::Lane lane) const {
+bool Rollout::needs_another(Worker::Lane lane) const {
   if (lane == Worker::Lane::slow) {
     return std::any_of(waiting_.begin(), waiting_.end(),
                        [](const Job* job) { return job->is_slow(); });
   }
-  return next_ < to_do_.size() || !waiting_.empty();
+  const auto unused = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->lane() == Worker::Lane::main && !worker->is_busy() &&
+           (worker->state() == Worker::State::connecting ||
+            worker->state() == Worker::State::ready);
+  });
+  return static_cast<std::size_t>(unused) < wave_ends_[wave_] - next_ + waiting_.size();
 }
 
 // Where no connection could be had for the slow lane, the main one serves it.

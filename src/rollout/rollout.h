@@ -63,7 +63,8 @@ class Rollout {
   void plan_work(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks);
   void make_workers();
   void assign(pq::Deadline now);
-  bool has_work(Worker::Lane lane) const;
+  /// Whether there is more to do than connections that are free for it: a canary needs one.
+  bool needs_another(Worker::Lane lane) const;
   Job* next_job(const Worker& worker, pq::Deadline now);
   Job* next_waiting(const Worker& worker, pq::Deadline now);
   Job* next_new(const Worker& worker);

@@ -102,6 +102,24 @@ TEST_SUITE("pg/rollout/waves") {
     CHECK(database.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 't__'") == "0");
   }
 
+  TEST_CASE("a canary opens no connection but its own") {
+    TestDatabase database;
+    create_journal(database);
+    database.execute("CREATE TABLE public.seen (connections bigint)");
+    RolloutBench bench(
+        database, {Scope::tenant,
+                   {revision(1,
+                             "SELECT pg_sleep(0.2);\n"
+                             "INSERT INTO public.seen SELECT count(*) FROM pg_stat_activity WHERE "
+                             "datname = current_database() AND application_name LIKE '%/run'")}});
+    bench.options.jobs = 4;
+    bench.options.worker.connect.application_name = "tenantctl/test/run";
+    bench.options.waves.canary = Amount::parse("1");
+    CHECK(count(bench.run(schema_names(9)), Result::applied) == 9);
+    CHECK(database.value("SELECT min(connections) FROM public.seen") == "1");
+    CHECK(database.value("SELECT max(connections) FROM public.seen") == "4");
+  }
+
   TEST_CASE("an unknown canary is refused before anything is touched") {
     TestDatabase database;
     RolloutBench bench(database, one_revision());
