@@ -112,6 +112,14 @@ Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin,
     failure.message = "the revision's own text tried to commit; nothing of it was kept";
     failure.hint = "Leave COMMIT out, also out of what it calls or executes.";
   }
+  if (origin.part == Part::close && (error.is("42P01") || error.is("3F000"))) {
+    failure.message = "the revision took its version table or schema away; nothing of it was kept";
+  }
+  if (refusal && refusal->code == refusal::tampered) {
+    failure.hint =
+        "Leave its rows, owner, triggers and rules alone, also where a loop goes over all "
+        "tables of the schema.";
+  }
   failure.place = origin.part == Part::statement
                       ? place_of_error(error, origin.statement, step, writer)
                       : Place{.file = step.revision->file, .line = 0, .column = 0, .text = {}};

@@ -128,7 +128,8 @@ bool Migrator::leaves_traces() const {
       return false;
     }
     const auto& statements = plan_.steps[origin.step].section().script.statements();
-    return statements[origin.statement].leaves_traces;
+    const sql::Statement& statement = statements[origin.statement];
+    return statement.leaves_traces || statement.calls;
   });
 }
 

@@ -114,8 +114,11 @@ Plan plan_remark(const RevisionFolder& folder, const History& history);
 /// then.
 void check_shared(const Plan& plan, const std::function<bool(RevisionNumber)>& shared_has);
 
-/// A statement of the section may leave something in the session that the next schema would meet.
+/// A statement of the section may leave something in the session that the next schema would meet,
+/// by what its text says.
 bool leaves_traces(const Section& section);
+/// The same, or it calls functions that may.
+bool may_leave_traces(const Section& section);
 
 /// Throws UsageError with its place if a statement of the section ends
 /// the transaction, streams data, or does not fit the section's transaction option.

@@ -60,6 +60,13 @@ bool leaves_traces(const Section& section) {
                      [](const sql::Statement& statement) { return statement.leaves_traces; });
 }
 
+bool may_leave_traces(const Section& section) {
+  const auto& statements = section.script.statements();
+  return std::any_of(statements.begin(), statements.end(), [](const sql::Statement& statement) {
+    return statement.leaves_traces || statement.calls;
+  });
+}
+
 void check_runnable(const Revision& revision, const Section& section) {
   for (const sql::Statement& statement : section.script.statements()) {
     const Refusal refusal = refusal_of(statement, section.transaction);

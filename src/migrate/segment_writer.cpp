@@ -25,9 +25,12 @@ constexpr std::string_view entry_name = "tenantctl_entry";
 constexpr std::string_view behind_name = "tenantctl_behind";
 
 // A role or database may set any of these otherwise; LOCAL beats both and leaves nothing behind.
-// $1 and $2 are the lock and the statement timeout.
+// The role is the session's own whatever a trigger of the schema before may have set. $1 and $2 are
+// the lock and the statement timeout.
 std::string settings(const MigrateOptions& options, std::string_view search_path) {
   std::string sql = fmt::format(
+      "pg_catalog.set_config('session_authorization', NULL, true), "
+      "pg_catalog.set_config('role', NULL, true), "
       "pg_catalog.set_config('search_path', {}, true), "
       "pg_catalog.set_config('lock_timeout', $1, true), "
       "pg_catalog.set_config('statement_timeout', $2, true), "
@@ -54,12 +57,16 @@ std::string behind_sql(const MigrateOptions& options) {
   return "SELECT " + settings(options, "$3");
 }
 
-// Definitions cannot commit: their row may come behind them. A repeatable's old row is guarded.
-bool is_guarded(const Step& step) {
-  const auto& statements = step.section().script.statements();
-  return step.applies_again ||
-         !std::all_of(statements.begin(), statements.end(),
-                      [](const sql::Statement& statement) { return statement.inert; });
+// In any case, also across lines: one mention too many costs one message.
+bool mentions(std::string_view text, std::string_view word) {
+  return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+           return lowered(std::string_view(&a, 1)) == lowered(std::string_view(&b, 1));
+         }) != text.end();
+}
+
+// Rows are written with the session's role and path, put back if the text may have changed them.
+bool is_inert(const sql::Statement& statement) {
+  return statement.inert && !statement.leaves_traces;
 }
 
 }  // namespace
@@ -103,7 +110,24 @@ bool SegmentWriter::keeps_session(std::size_t first, std::size_t last) const {
   return std::none_of(
       plan_.steps.begin() + static_cast<std::ptrdiff_t>(first),
       plan_.steps.begin() + static_cast<std::ptrdiff_t>(last),
-      [](const Step& step) { return step.runs_sql() && leaves_traces(step.section()); });
+      [](const Step& step) { return step.runs_sql() && may_leave_traces(step.section()); });
+}
+
+// By name, by a loop over all tables of the schema, or by what changes the owner of everything.
+bool SegmentWriter::reaches_table(const Step& step) const {
+  const std::string_view text = step.section().script.text();
+  const std::string_view table = options_.table.name;
+  return may_leave_traces(step.section()) || mentions(text, table) || mentions(text, "reassign") ||
+         mentions(text, "owner to") || mentions(text, "u&\"") ||
+         std::any_of(options_.variables.begin(), options_.variables.end(),
+                     [table](const auto& variable) { return mentions(variable.second, table); });
+}
+
+// Definitions cannot commit: their row may come behind them. A repeatable's old row is guarded.
+bool SegmentWriter::is_guarded(const Step& step) const {
+  const auto& statements = step.section().script.statements();
+  return step.applies_again || !std::all_of(statements.begin(), statements.end(), is_inert) ||
+         reaches_table(step);
 }
 
 // One behind the last step of the segment that begins with `first`.
@@ -214,19 +238,59 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
   for (std::size_t i = 0; i < statements.size(); ++i) {
     const bool checks_guard = statements[i].kind == StatementKind::set_constraints;
     if (checks_guard) {
+      segment.add(take_own_role(), {index, Part::row, 0});
       segment.add(table_.lift_guard(step.row), {index, Part::row, 0});
+      segment.add(give_role_back(), {index, Part::row, 0});
     }
     segment.add({.sql = rendered(step, i)}, {index, Part::statement, i});
     if (!checks_guard) {
       continue;
     }
+    segment.add(take_own_role(), {index, Part::row, 0});
     for (pq::Message& message : table_.set_guard(step.row)) {
       segment.add(std::move(message), {index, Part::row, 0});
     }
+    segment.add(give_role_back(), {index, Part::row, 0});
+  }
+  if (!options_.direct && may_leave_traces(step.section())) {
+    add_undo(segment, index);
   }
   if (guarded) {
     add_reset(segment, index);
   }
+  if (reaches_table(step)) {
+    const bool stands = step.kind == Step::Kind::downgrade;
+    segment.add(table_.untouched(step.row, step.mark.count + (stands ? 1 : 0)),
+                {index, Part::close, 0});
+  }
+}
+
+// The role that a revision has taken may not write the version table.
+pq::Message SegmentWriter::take_own_role() {
+  return {.sql =
+              "SELECT pg_catalog.set_config('tenantctl.authorization', "
+              "pg_catalog.current_setting('session_authorization'), true), "
+              "pg_catalog.set_config('tenantctl.role', pg_catalog.current_setting('role'), "
+              "true), pg_catalog.set_config('session_authorization', NULL, true), "
+              "pg_catalog.set_config('role', NULL, true)"};
+}
+
+pq::Message SegmentWriter::give_role_back() {
+  return {.sql =
+              "SELECT pg_catalog.set_config('session_authorization', "
+              "pg_catalog.current_setting('tenantctl.authorization'), true), "
+              "pg_catalog.set_config('role', pg_catalog.current_setting('tenantctl.role'), "
+              "true)"};
+}
+
+// A pooler gives the session to somebody else after COMMIT, before a DISCARD ALL could follow. Its
+// prepared statements are the pooler's own.
+void SegmentWriter::add_undo(Segment& segment, std::size_t index) const {
+  for (const char* sql : {"RESET ALL", "DISCARD TEMP", "UNLISTEN *", "CLOSE ALL"}) {
+    segment.add({.sql = sql}, {index, Part::close, 0});
+  }
+  segment.add(VersionTable::unlock_all(), {index, Part::close, 0});
+  segment.add(record_settings(index), {index, Part::close, 0});
 }
 
 // What the revision may have set must not reach our own statements. Role and authorization are not

@@ -60,7 +60,13 @@ class SegmentWriter {
   VersionTable::Expected expected(std::size_t index) const;
   pq::Message first_row(const Step& step) const;
   void add_sql(Segment& segment, std::size_t index) const;
+  void add_undo(Segment& segment, std::size_t index) const;
   static void add_reset(Segment& segment, std::size_t index);
+  bool is_guarded(const Step& step) const;
+  /// Its text may change the version table, not only its own row's guard.
+  bool reaches_table(const Step& step) const;
+  static pq::Message take_own_role();
+  static pq::Message give_role_back();
   void add_bookkeeping(Segment& segment, std::size_t index) const;
   std::chrono::milliseconds lock_timeout(std::size_t index) const;
   void add_end(Segment& segment, std::size_t index, const Mark& mark) const;

@@ -276,14 +276,32 @@ pq::Message VersionTable::exactly_one(const std::string& change) {
   return {.sql = fmt::format(
               "WITH changed AS ({} RETURNING position) SELECT {} FROM changed", change,
               refuse_unless("pg_catalog.count(*) = 1", refusal::escaped,
-                            "the revision ended its own transaction, or its version row is gone"))};
+                            "the revision ended its own transaction, or changed its version row"))};
+}
+
+// A row written in this transaction, or in one of its subtransactions, is not older than it is.
+pq::Message VersionTable::untouched(const AppliedRevision& row, std::size_t revisions) const {
+  const std::string condition =
+      fmt::format("v.written = 0 AND v.revisions = {} AND c.relpersistence = 'p' AND {}", revisions,
+                  ownership_condition(options_.owners, Lookup::one));
+  return {.sql = fmt::format(
+              "SELECT {} FROM (SELECT "
+              "pg_catalog.count(*) FILTER (WHERE r.position < {}) AS revisions, "
+              "pg_catalog.count(*) FILTER (WHERE r.position <> {} AND pg_catalog.age(r.xmin) <= 0) "
+              "AS written FROM {} r) v, "
+              "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+              "WHERE n.nspname = $1 AND c.relname = $2",
+              refuse_unless(condition, refusal::tampered, "the revision changed the version table"),
+              first_repeatable, row.position, table_),
+          .values = {schema_.text(), options_.name}};
 }
 
 pq::Message VersionTable::close(const AppliedRevision& row) const {
   return exactly_one(fmt::format(
       "UPDATE {} SET guard = NULL, duration = pg_catalog.clock_timestamp() - applied_at "
-      "WHERE position = {} AND guard = 0 AND xid = pg_catalog.pg_current_xact_id()",
-      table_, row.position));
+      "WHERE position = {} AND guard = 0 AND xid = pg_catalog.pg_current_xact_id() "
+      "AND revision = {} AND state = 'applied' AND checksum = {} AND digest = {}",
+      table_, row.position, row.number, quote_literal(row.checksum), quote_literal(row.digest)));
 }
 
 pq::Message VersionTable::close_and_remove(const AppliedRevision& row) const {

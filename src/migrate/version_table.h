@@ -21,6 +21,7 @@ inline constexpr std::string_view busy = "TC002";     ///< another session holds
 inline constexpr std::string_view moved = "TC003";    ///< not where the plan says
 inline constexpr std::string_view foreign = "TC004";  ///< the version table is not ours to write
 inline constexpr std::string_view escaped = "TC005";  ///< the revision's text ended its transaction
+inline constexpr std::string_view tampered = "TC006";  ///< the revision's text changed our rows
 }  // namespace refusal
 
 /// How our transactions run; the same for every schema of a run.
@@ -101,6 +102,10 @@ class VersionTable {
   /// Around SET CONSTRAINTS ALL, which would check the guard: lifted before, set again after.
   pq::Message lift_guard(const AppliedRevision& row) const;
   std::vector<pq::Message> set_guard(const AppliedRevision& row) const;
+  /// Before the guard is lifted, where the revision's text may have reached the table: it must
+  /// still be ours alone, with `revisions` rows of revisions, none but `row` written in this
+  /// transaction.
+  pq::Message untouched(const AppliedRevision& row, std::size_t revisions) const;
   /// Lifts the guard for good; raises unless exactly this transaction's row is there.
   pq::Message close(const AppliedRevision& row) const;
   pq::Message close_and_remove(const AppliedRevision& row) const;

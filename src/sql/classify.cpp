@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "sql/added_default.h"
+#include "sql/calls.h"
 #include "sql/phrase.h"
 
 namespace tenantctl::sql {
@@ -258,15 +259,39 @@ bool is_inert(const Phrase& phrase) {
   return phrase.reads(0, {"comment", "on"}) || phrase.is_any(0, {"grant", "revoke"});
 }
 
+// What these only name is called later, if ever. A partition's bounds and the rows that an ALTER or
+// an index finds are evaluated at once. What follows SET or VACUUM is never a call.
+bool evaluates_nothing(const Phrase& phrase, StatementKind kind) {
+  if (phrase.is(0, "create")) {
+    const std::size_t what = after_create_modifiers(phrase);
+    if (phrase.is(what, "table")) {
+      return creates_quietly(phrase) && !phrase.has(what, {"partition", "of"});
+    }
+    return !phrase.is(what, "index") && creates_quietly(phrase);
+  }
+  const bool is_named = kind != StatementKind::ordinary && !is_concurrent(kind);
+  return is_named || phrase.is_any(0, {"comment", "grant", "revoke", "drop", "set", "reset", "show",
+                                       "vacuum", "analyze", "lock", "truncate"});
+}
+
+std::string source_of(std::string_view parseable, std::span<const Token> tokens) {
+  const std::size_t begin = tokens.front().begin;
+  return std::string(parseable.substr(begin, tokens.back().end - begin));
+}
+
 }  // namespace
 
-Classification classify(std::string_view text, std::span<const Token> tokens) {
+Classification classify(std::string_view text, std::string_view parseable,
+                        std::span<const Token> tokens) {
   const Phrase phrase(text, tokens);
   const StatementKind kind = kind_of(phrase);
+  const bool calls =
+      !evaluates_nothing(phrase, kind) && calls_unknown(source_of(parseable, tokens));
   return {.kind = kind,
           .needs_autocommit = is_concurrent(kind) || needs_autocommit(phrase),
           .leaves_traces = leaves_traces(phrase) || names_a_trace(text, tokens),
-          .inert = is_inert(phrase),
+          .calls = calls,
+          .inert = !calls && is_inert(phrase),
           .adds_default = adds_default(phrase)};
 }
 

@@ -27,17 +27,23 @@ std::span<const Element> within(const std::vector<Element>& sorted, const Piece&
   return std::span(sorted).subspan(first, from - first);
 }
 
-Statement statement_of(std::string_view text, const Piece& piece, std::span<const Token> tokens,
+struct Source {
+  std::string_view text;
+  std::string_view parseable;
+};
+
+Statement statement_of(const Source& source, const Piece& piece, std::span<const Token> tokens,
                        std::span<const Placeholder> placeholders) {
   const auto first = std::ranges::find_if(
       tokens, [](const Token& token) { return token.kind != TokenKind::comment; });
-  const Classification classification = classify(text, tokens);
+  const Classification classification = classify(source.text, source.parseable, tokens);
   return {.begin = piece.begin,
           .end = piece.end,
           .first_token = first == tokens.end() ? piece.begin : first->begin,
           .kind = classification.kind,
           .needs_autocommit = classification.needs_autocommit,
           .leaves_traces = classification.leaves_traces,
+          .calls = classification.calls,
           .inert = classification.inert,
           .adds_default = classification.adds_default,
           .placeholders = {placeholders.begin(), placeholders.end()}};
@@ -94,7 +100,8 @@ Script Script::read(std::string text) {
   script.text_ = std::move(text);
   const std::vector<Token> tokens = scan(script.text_);
   const std::vector<Placeholder> placeholders = placeholders_of(script.text_, tokens);
-  auto pieces = split_by_parser(parseable(script.text_, tokens, placeholders));
+  const std::string parsed = parseable(script.text_, tokens, placeholders);
+  auto pieces = split_by_parser(parsed);
   script.parsed_ = pieces.has_value();
   if (!pieces) {
     pieces = split_by_tokens(script.text_, tokens);
@@ -103,7 +110,8 @@ Script Script::read(std::string text) {
   std::size_t token = 0;
   std::size_t placeholder = 0;
   for (const Piece& piece : *pieces) {
-    script.statements_.push_back(statement_of(script.text_, piece, within(tokens, piece, token),
+    script.statements_.push_back(statement_of({script.text_, parsed}, piece,
+                                              within(tokens, piece, token),
                                               within(placeholders, piece, placeholder)));
   }
   return script;

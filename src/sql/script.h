@@ -63,8 +63,10 @@ struct Statement {
   /// PREPARE, LISTEN, an advisory lock, DO, CALL, LOAD, DECLARE ... WITH HOLD; or takes something
   /// of ours away (DEALLOCATE, pg_advisory_unlock).
   bool leaves_traces = false;
+  /// Calls a function that may be the application's own, and may leave the same behind unseen.
+  bool calls = false;
   /// A definition (CREATE TABLE, ALTER TABLE, CREATE INDEX, ...), by its first words: it cannot end
-  /// the transaction. Only what is surely one; newer syntax is not.
+  /// the transaction. Only what is surely one and does not call; newer syntax is not.
   bool inert = false;
   /// ALTER TABLE ... ADD COLUMN ... DEFAULT, which some servers read all of pg_index for.
   bool adds_default = false;

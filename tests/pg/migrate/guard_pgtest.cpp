@@ -165,18 +165,43 @@ TEST_SUITE("pg/migrate/guard") {
     CHECK(outcome.failure->place->line == 5);
   }
 
-  // The guard would be lifted as that role, which may not write the version table.
-  TEST_CASE("SET CONSTRAINTS ALL under another role is refused and keeps nothing") {
+  // The guard is lifted and set again as the session's own role; that one may not write it.
+  TEST_CASE("SET CONSTRAINTS ALL is legal under another role, which the revision keeps") {
+    TestDatabase database;
+    const std::string role = database.second_role();
+    Session session(database);
+    int number = 0;
+    for (const char* take : {"SET LOCAL ROLE {0}", "SET ROLE {0}", "SET SESSION AUTHORIZATION {0}",
+                             "SET LOCAL SESSION AUTHORIZATION {0}"}) {
+      CAPTURE(take);
+      const std::string schema = fmt::format("s{}", ++number);
+      const RevisionFolder folder(
+          Scope::tenant,
+          {revision(1,
+                    fmt::format("CREATE TABLE seen (who text); GRANT ALL ON seen TO {0};"
+                                "GRANT USAGE ON SCHEMA {1} TO {0};",
+                                role, schema) +
+                        fmt::format(fmt::runtime(take), role) +
+                        "; SET CONSTRAINTS ALL IMMEDIATE; INSERT INTO seen VALUES (CURRENT_USER);"
+                        "SET CONSTRAINTS ALL DEFERRED; INSERT INTO seen VALUES (CURRENT_USER);"),
+           revision(2, "INSERT INTO seen VALUES (CURRENT_USER)")});
+      const Outcome outcome = Steps{session, folder, schema}.fresh();
+      CHECK_MESSAGE(outcome.verdict == Verdict::done,
+                    (outcome.failure ? outcome.failure->message : ""));
+      CHECK(database.value(fmt::format("SELECT string_agg(who, ',') FROM {}.seen", schema)) ==
+            fmt::format("{0},{0},{1}", role, database.value("SELECT CURRENT_USER")));
+    }
+  }
+
+  TEST_CASE("under another role a COMMIT behind SET CONSTRAINTS keeps nothing either") {
     TestDatabase database;
     Session session(database);
-    const RevisionFolder folder(
-        Scope::tenant,
-        {revision(1, fmt::format("SET LOCAL ROLE {}; SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE",
-                                 database.second_role()))});
-    const Outcome outcome = Steps{session, folder}.fresh();
-    CHECK(outcome.verdict == Verdict::failed);
-    CHECK(outcome.failure->sqlstate == "42501");
-    CHECK(outcome.steps_done == 0);
+    const Outcome outcome =
+        Forged{database, session}.run("CREATE TABLE kept (); SET ROLE " + database.second_role() +
+                                          "; SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE; COMMIT",
+                                      "one");
+    CHECK(outcome.failure->sqlstate == "23503");
+    CHECK_FALSE(exists(database, "one.kept"));
   }
 
   TEST_CASE("a deferred constraint that is violated at COMMIT keeps nothing and is named") {
@@ -216,6 +241,84 @@ TEST_SUITE("pg/migrate/guard") {
       CHECK(outcome.steps_done == 1);
       CHECK(session.history(schema).size() == 1);
     }
+  }
+
+  TEST_CASE("a revision that changes the version table is refused and nothing of it is kept") {
+    TestDatabase database;
+    const std::string role = database.second_role();
+    Session session(database);
+    int number = 0;
+    const std::string each_table =
+        "DO $$DECLARE t text; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = "
+        "current_schema() LOOP EXECUTE format('{}', t); END LOOP; END$$";
+    for (const std::string& text : std::vector<std::string>{
+             "UPDATE tenantctl_version SET digest = 'x'",
+             "UPDATE tenantctl_version SET name = 'x' WHERE position = 1",
+             "UPDATE tenantctl_version SET checksum = 'x' WHERE position = 2",
+             "UPDATE tenantctl_version SET state = 'needs-decision' WHERE position = 2",
+             "UPDATE TENANTCTL_VERSION SET run_id = NULL WHERE position = 1",
+             "UPDATE U&\"tenantctl\\005fversion\" SET name = 'x' WHERE position = 1",
+             "DELETE FROM tenantctl_version WHERE position = 1",
+             "INSERT INTO tenantctl_version SELECT 7, 7, name, checksum, digest, state, NULL, xid, "
+             "origin FROM tenantctl_version WHERE position = 1",
+             "DO $$BEGIN BEGIN UPDATE tenantctl_version SET name = 'x' WHERE position = 1; "
+             "EXCEPTION WHEN division_by_zero THEN NULL; END; END$$",
+             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+             "CREATE TRIGGER t BEFORE INSERT ON tenantctl_version FOR EACH ROW EXECUTE FUNCTION "
+             "f()",
+             "CREATE RULE r AS ON INSERT TO tenantctl_version DO ALSO NOTHING",
+             "CREATE RULE r AS ON UPDATE TO tenantctl_version DO INSTEAD NOTHING",
+             "ALTER TABLE tenantctl_version ENABLE ROW LEVEL SECURITY",
+             "ALTER TABLE tenantctl_version OWNER TO " + role,
+             "ALTER SCHEMA :\"schema\" OWNER TO " + role,
+             "ALTER TABLE tenantctl_version SET UNLOGGED",
+             "ALTER TABLE tenantctl_version RENAME TO other",
+             "ALTER TABLE tenantctl_version RENAME COLUMN digest TO sum",
+             "ALTER SCHEMA :\"schema\" RENAME TO elsewhere",
+             "CREATE TABLE child () INHERITS (tenantctl_version)",
+             "ALTER TABLE tenantctl_version DROP CONSTRAINT tenantctl_guard; DROP TABLE "
+             "tenantctl_version; CREATE TABLE tenantctl_version AS SELECT 1 AS position",
+             fmt::format(fmt::runtime(each_table), "ALTER TABLE %I ENABLE ROW LEVEL SECURITY"),
+             fmt::format(fmt::runtime(each_table), "ALTER TABLE %I OWNER TO " + role),
+             fmt::format(fmt::runtime(each_table), "TRUNCATE %I")}) {
+      CAPTURE(text);
+      const std::string schema = fmt::format("s{}", ++number);
+      const RevisionFolder folder(Scope::tenant,
+                                  {revision(1, "CREATE TABLE base ()"), revision(2, text + ";")});
+      const Steps one{session, folder, schema};
+      const Outcome outcome = one.fresh();
+      CHECK(outcome.verdict == Verdict::failed);
+      CHECK(outcome.steps_done == 1);
+      REQUIRE(outcome.failure);
+      CAPTURE(outcome.failure->message);
+      CHECK(outcome.failure->place);
+      CHECK(is_same(session.history(schema), history_of(folder, 1)));
+      // Nor does it stand in the way of what comes next.
+      const RevisionFolder mended(Scope::tenant, {revision(1, "CREATE TABLE base ()"),
+                                                  revision(2, "CREATE TABLE later ()")});
+      CHECK(Steps{session, mended, schema}.upgrade().verdict == Verdict::done);
+    }
+  }
+
+  TEST_CASE("a revision may look at the version table, grant on it and say what it is") {
+    TestDatabase database;
+    const std::string role = database.second_role();
+    Session session(database);
+    const RevisionFolder folder(
+        Scope::tenant,
+        {revision(1, "CREATE TABLE a ()"),
+         revision(2,
+                  "CREATE VIEW v AS SELECT * FROM tenantctl_version; GRANT SELECT ON "
+                  "tenantctl_version TO " +
+                      role + "; COMMENT ON TABLE tenantctl_version IS 'ours'",
+                  "SELECT count(*) FROM tenantctl_version; DROP VIEW v"),
+         revision(3, "DO $$BEGIN PERFORM 1; END$$", "DO $$BEGIN PERFORM 1; END$$")});
+    const Steps one{session, folder};
+    CHECK(one.fresh().verdict == Verdict::done);
+    CHECK(database.value("SELECT obj_description('one.tenantctl_version'::regclass)") ==
+          Mark::of(Scope::tenant, history_of(folder, 3)).text());
+    CHECK(one.downgrade("1").verdict == Verdict::done);
+    CHECK(one.upgrade().verdict == Verdict::done);
   }
 
   TEST_CASE("what a revision sets disturbs neither its bookkeeping nor the next schema") {

@@ -377,9 +377,16 @@ TEST_SUITE("migrate/migrator") {
     Attempt attempt(folder_with("-- migrate:up\nSET CONSTRAINTS ALL IMMEDIATE;\n"));
     const Segment segment = *attempt.migrator.next();
     const std::size_t at = index_of(segment, Part::statement);
-    CHECK(segment.messages[at - 1].sql.find("SET guard = NULL") != std::string::npos);
-    CHECK(segment.messages[at + 1].sql == "SET CONSTRAINTS \"acme\".tenantctl_guard DEFERRED");
-    CHECK(segment.messages[at + 2].sql.find("SET guard = 0") != std::string::npos);
+    const auto holds = [&](std::size_t index, std::string_view part) {
+      return segment.messages[index].sql.find(part) != std::string::npos;
+    };
+    CHECK(holds(at - 3, "set_config('role', NULL"));
+    CHECK(holds(at - 2, "SET guard = NULL"));
+    CHECK(holds(at - 1, "set_config('role', pg_catalog.current_setting("));
+    CHECK(holds(at + 1, "set_config('role', NULL"));
+    CHECK(segment.messages[at + 2].sql == "SET CONSTRAINTS \"acme\".tenantctl_guard DEFERRED");
+    CHECK(holds(at + 3, "SET guard = 0"));
+    CHECK(holds(at + 4, "set_config('role', pg_catalog.current_setting("));
   }
 
   TEST_CASE("the user's SQL sees the tenant, what was asked for, and pg_temp last") {

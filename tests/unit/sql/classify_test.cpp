@@ -9,7 +9,7 @@ using namespace tenantctl::sql;
 
 namespace {
 
-Classification classified(const std::string& text) { return classify(text, scan(text)); }
+Classification classified(const std::string& text) { return classify(text, text, scan(text)); }
 
 void check_kinds(StatementKind kind, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
