@@ -170,6 +170,7 @@ void carry_out(const Workplace& place, ScopeRun& run, const Pass& pass) {
     refuse_for_pooler(run.plan);
   if (run.plan.has_steps() && pass.is_first) {
     session.warn_about_path();
+    session.warn_about_event_triggers();
     session.warn_about_index_scans(run.plan);
     note_dropped_transactions(context, run.plan);
   }

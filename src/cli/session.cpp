@@ -14,6 +14,7 @@
 #include "pq/transaction.h"
 #include "rollout/index_scans.h"
 #include "rollout/sizing.h"
+#include "tenant/event_triggers.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -301,6 +302,19 @@ void Session::warn_about_path() {
     warn(context_, fmt::format("schema {} is in search-path-extra and holds tables: an unqualified "
                                "ALTER, DROP or INSERT in a revision could reach them",
                                schema));
+  }
+}
+
+void Session::warn_about_event_triggers() {
+  std::string names;
+  for (const std::string& name :
+       read_event_triggers(*pipeline_, context_.settings.owners, deadline())) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  if (!names.empty()) {
+    warn(context_, fmt::format("event triggers of other roles fire at COMMENT or CREATE, with this "
+                               "role's rights, in every schema: {}",
+                               names));
   }
 }
 

@@ -56,6 +56,8 @@ class Session {
 
   /// Warns if a schema of search-path-extra holds tables.
   void warn_about_path();
+  /// Other roles' event triggers that our own commands fire.
+  void warn_about_event_triggers();
   /// Warns if the plan has the server read all of pg_index so often that it takes its time.
   void warn_about_index_scans(const FleetPlan& plan);
   /// Asks the server what it has room for, unless nothing is to do. Throws UsageError for options

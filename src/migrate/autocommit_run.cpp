@@ -24,16 +24,24 @@ std::string_view text_of(const sql::Script& script, const sql::Statement& statem
       .substr(statement.first_token, statement.end - statement.first_token);
 }
 
+// ALTER TYPE ... ADD VALUE: said twice, the server knows that the value is there (42710).
+bool adds_value(std::string_view text) {
+  const std::string sql = lowered(text);
+  return sql.starts_with("alter type") && sql.find("add value") != std::string::npos;
+}
+
 }  // namespace
 
 bool is_resumable(const sql::Script& script, const sql::Statement& statement) {
   const std::string_view text = text_of(script, statement);
   if (is_concurrent(statement.kind)) {
-    return sql::index_name(text).has_value();
+    // To build once more what was built already does no harm.
+    return statement.kind == StatementKind::reindex_concurrently ||
+           sql::index_name(text).has_value();
   }
   const std::string begin = lowered(text.substr(0, 8));
-  return begin.starts_with("vacuum") || begin.starts_with("analyze") || begin.starts_with("set") ||
-         begin.starts_with("reset");
+  return begin.starts_with("vacuum") || begin.starts_with("analyze") ||
+         begin.starts_with("reindex") || sets_session(script, statement) || adds_value(text);
 }
 
 AutocommitRun::AutocommitRun(const SegmentWriter& writer, const Step& step, std::size_t index)
@@ -71,8 +79,15 @@ std::optional<Segment> AutocommitRun::next() {
     case Phase::inspect:
     case Phase::verify:
       return SegmentWriter::alone(index_, Part::row, index()->inspect(index_state_));
-    case Phase::drop_leftover:
-      return SegmentWriter::alone(index_, Part::row, index()->drop());
+    case Phase::look_for_leftovers:
+      return SegmentWriter::alone(index_, Part::row,
+                                  ConcurrentIndex::leftovers(writer_.table().schema(), leftovers_));
+    case Phase::drop_leftover: {
+      const auto dropped = leftovers_.empty()
+                               ? *index()
+                               : ConcurrentIndex(writer_.table().schema(), leftovers_.back());
+      return SegmentWriter::alone(index_, Part::row, dropped.drop());
+    }
     case Phase::statement:
       return writer_.statement(index_, row_.confirmed);
     case Phase::progress:
@@ -112,11 +127,17 @@ void AutocommitRun::advance() {
     case Phase::inspect:
       phase_ = after_inspection();
       break;
+    case Phase::look_for_leftovers:
+      phase_ = leftovers_.empty() ? Phase::statement : Phase::drop_leftover;
+      break;
     case Phase::drop_leftover:
-      phase_ = Phase::statement;
+      if (!leftovers_.empty()) {
+        leftovers_.pop_back();
+      }
+      phase_ = leftovers_.empty() ? Phase::statement : Phase::drop_leftover;
       break;
     case Phase::statement:
-      phase_ = statement().kind == StatementKind::create_index_concurrently && index()
+      phase_ = statement().kind != StatementKind::drop_index_concurrently && index()
                    ? Phase::verify
                    : Phase::progress;
       break;
@@ -138,8 +159,8 @@ void AutocommitRun::advance() {
 }
 
 void AutocommitRun::stop() {
-  const bool is_sending =
-      phase_ == Phase::inspect || phase_ == Phase::drop_leftover || phase_ == Phase::statement;
+  const bool is_sending = phase_ == Phase::inspect || phase_ == Phase::look_for_leftovers ||
+                          phase_ == Phase::drop_leftover || phase_ == Phase::statement;
   const bool is_beginning = phase_ == Phase::lock || phase_ == Phase::start;
   if (verdict_ != Verdict::open || (!is_sending && !is_beginning)) {
     return;
@@ -161,8 +182,13 @@ AutocommitRun::Phase AutocommitRun::next_statement() {
   if (row_.confirmed == statement_count()) {
     return Phase::finish;
   }
-  const bool looks_first = std::exchange(was_under_way_, false) && index();
-  return looks_first ? Phase::inspect : Phase::statement;
+  if (!std::exchange(was_under_way_, false)) {
+    return Phase::statement;
+  }
+  if (statement().kind == StatementKind::reindex_concurrently) {
+    return Phase::look_for_leftovers;
+  }
+  return index() ? Phase::inspect : Phase::statement;
 }
 
 AutocommitRun::Phase AutocommitRun::after_inspection() {
@@ -196,11 +222,22 @@ AutocommitRun::Phase AutocommitRun::after_verification() {
   return Phase::note_failure;
 }
 
+// The run before ended without a word, and this is the first statement that it may have sent.
+bool AutocommitRun::has_happened(const pq::ServerFields& error) const {
+  const bool unknown = step_.resumes && !step_.row.failed && row_.confirmed == step_.row.confirmed;
+  return phase_ == Phase::statement && unknown && error.is("42710") &&
+         adds_value(text_of(step_.section().script, statement()));
+}
+
 // A failure while noting a failure or letting the lock go changes nothing about the first one.
 void AutocommitRun::refuse(const pq::FlightAnswer& answer,
                            const std::vector<Segment::Origin>& origins) {
   const pq::Answer& failed = *answer.failure();
   const auto at = static_cast<std::size_t>(&failed - answer.answers.data());
+  if (has_happened(*failed.error)) {
+    phase_ = Phase::progress;
+    return;
+  }
   if (verdict_ == Verdict::open) {
     verdict_ = verdict_of(*failed.error, origins[at].part);
     failure_ = failure_of(*failed.error, origins[at], step_, writer_);

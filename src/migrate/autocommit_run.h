@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "migrate/concurrent_index.h"
@@ -35,8 +36,9 @@ class AutocommitRun {
   enum class Phase {
     lock,
     start,
-    inspect,        ///< resumed: what became of the statement that was under way?
-    drop_leftover,  ///< an invalid index of ours
+    inspect,             ///< resumed: what became of the statement that was under way?
+    look_for_leftovers,  ///< of a REINDEX that was interrupted
+    drop_leftover,       ///< an invalid index of ours
     statement,
     verify,  ///< the index must be valid now
     progress,
@@ -50,6 +52,7 @@ class AutocommitRun {
   Phase next_statement();
   Phase after_inspection();
   Phase after_verification();
+  bool has_happened(const pq::ServerFields& error) const;
   void refuse(const pq::FlightAnswer& answer, const std::vector<Segment::Origin>& origins);
   std::size_t statement_count() const { return step_.section().script.statements().size(); }
   const sql::Statement& statement() const;
@@ -62,6 +65,7 @@ class AutocommitRun {
   AppliedRevision row_;  ///< as it stands in the table
   bool was_under_way_;   ///< the first statement may have run already
   ConcurrentIndex::State index_state_ = ConcurrentIndex::State::absent;
+  std::vector<std::string> leftovers_;  ///< of a REINDEX, still to be dropped
   Verdict verdict_ = Verdict::open;
   std::optional<Failure> failure_;
   std::optional<pq::ServerFields> noted_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "pq/message.h"
 #include "tenant/schema_name.h"
@@ -24,6 +25,12 @@ class ConcurrentIndex {
   /// Where the index stands; the answer arrives in `state`, which must live until then.
   pq::Message inspect(State& state) const;
   pq::Message drop() const;
+
+  /// Names of the invalid indexes that an interrupted REINDEX CONCURRENTLY left in the schema
+  /// beside those that it worked on: NAME_ccnew, NAME_ccold, with a number behind if that was
+  /// taken. They arrive in `names`, which must live until then. A build that somebody runs at this
+  /// moment is left out.
+  static pq::Message leftovers(const SchemaName& schema, std::vector<std::string>& names);
 
  private:
   SchemaName schema_;

@@ -101,6 +101,16 @@ void resume(Plan& plan, const RevisionFolder& folder, History& history, bool rev
   plan.steps.push_back(std::move(step));
 }
 
+// Every statement only works on an index CONCURRENTLY.
+bool is_concurrent(const Section& section) {
+  const auto& statements = section.script.statements();
+  return !section.transaction && !statements.empty() &&
+         std::all_of(statements.begin(), statements.end(), [](const sql::Statement& statement) {
+           return statement.kind == sql::StatementKind::create_index_concurrently ||
+                  statement.kind == sql::StatementKind::drop_index_concurrently;
+         });
+}
+
 void add_upgrade(Plan& plan, const Revision& revision, History& history, Scope scope) {
   check_runnable(revision, revision.up);
   Step step = step_from(history, Step::Kind::upgrade);
@@ -188,6 +198,8 @@ Plan plan_upgrade(const RevisionFolder& folder, const History& history, const Ta
   }
   for (const Revision* revision : pending) {
     add_upgrade(plan, *revision, now, folder.scope());
+    // The schema is made by the same plan: there is nobody to keep from waiting.
+    plan.steps.back().plainly = options.missing == Missing::schema && is_concurrent(revision->up);
   }
   if (leads_to_head(folder, now, target)) {
     add_repeatables(plan, folder, now);

@@ -40,13 +40,16 @@ struct Step {
   std::string expected_repeatables;  ///< digest of the repeatables before this step; empty: none
   bool resumes = false;              ///< the row is there already, in state running
   bool applies_again = false;        ///< a repeatable whose row is there already
+  /// Builds what it says to build CONCURRENTLY without that word, in a transaction: nobody uses the
+  /// schema yet.
+  bool plainly = false;
   bool creates_schema = false;
   bool creates_table = false;
   Mark mark;  ///< after this step
 
   const Section& section() const;
   bool runs_sql() const { return kind == Kind::upgrade || kind == Kind::downgrade; }
-  bool in_transaction() const { return !runs_sql() || section().transaction; }
+  bool in_transaction() const { return !runs_sql() || plainly || section().transaction; }
   /// How many repeatables' rows go with it.
   std::size_t forgotten_repeatables() const;
   /// It runs a repeatable, or does nothing but forget some.

@@ -79,6 +79,14 @@ SegmentWriter::SegmentWriter(const SchemaName& schema, const Plan& plan,
   variables_["shared_schema"] = options.shared_schema;
 }
 
+bool sets_session(const sql::Script& script, const sql::Statement& statement) {
+  const std::string begin =
+      lowered(std::string_view(script.text())
+                  .substr(statement.first_token, statement.end - statement.first_token)
+                  .substr(0, 6));
+  return begin.starts_with("set") || begin.starts_with("reset");
+}
+
 std::vector<pq::Message> session_setup(const MigrateOptions& options) {
   std::vector<pq::Message> setup;
   setup.push_back({.sql = "SET search_path = pg_catalog, pg_temp"});
@@ -349,6 +357,13 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
                .values = {search_path(), milliseconds(options_.concurrent_lock_timeout),
                           milliseconds(options_.statement_timeout)}},
               {step, Part::settings, 0});
+  // What ran before an interruption is not repeated, but what it set went with its session.
+  const sql::Script& script = plan_.steps[step].section().script;
+  for (std::size_t i = 0; i < row.confirmed && i < script.statements().size(); ++i) {
+    if (sets_session(script, script.statements()[i])) {
+      segment.add({.sql = rendered(plan_.steps[step], i)}, {step, Part::statement, i});
+    }
+  }
   return segment;
 }
 
@@ -403,7 +418,8 @@ Segment SegmentWriter::alone(std::size_t step, Part part, pq::Message message) {
 
 std::string SegmentWriter::rendered(const Step& step, std::size_t statement) const {
   const sql::Script& script = step.section().script;
-  return script.rendered(script.statements()[statement], variables_);
+  std::string sql = script.rendered(script.statements()[statement], variables_);
+  return step.plainly ? sql::without_concurrently(sql) : sql;
 }
 
 // pg_temp last, or a temporary table would shadow the tenant's.

@@ -17,6 +17,9 @@ namespace tenantctl {
 /// search_path, and the statements that every transaction begins with, prepared. A flight.
 std::vector<pq::Message> session_setup(const MigrateOptions& options);
 
+/// SET or RESET: outside a transaction it holds for the statements behind it.
+bool sets_session(const sql::Script& script, const sql::Statement& statement);
+
 /// Writes the segments of one schema's plan: what is sent, message by message, and what each
 /// message is for. Holds no state of the way; the plan and the options must outlive it.
 class SegmentWriter {

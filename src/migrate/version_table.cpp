@@ -281,9 +281,8 @@ pq::Message VersionTable::exactly_one(const std::string& change) {
 
 // A row written in this transaction, or in one of its subtransactions, is not older than it is.
 pq::Message VersionTable::untouched(const AppliedRevision& row, std::size_t revisions) const {
-  const std::string condition =
-      fmt::format("v.written = 0 AND v.revisions = {} AND c.relpersistence = 'p' AND {}", revisions,
-                  ownership_condition(options_.owners, Lookup::one));
+  const std::string condition = fmt::format("v.written = 0 AND v.revisions = {} AND {}", revisions,
+                                            ownership_condition(options_.owners, Lookup::one));
   return {.sql = fmt::format(
               "SELECT {} FROM (SELECT "
               "pg_catalog.count(*) FILTER (WHERE r.position < {}) AS revisions, "

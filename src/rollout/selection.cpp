@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "migrate/mark.h"
 
 namespace tenantctl {
 namespace {
@@ -17,12 +15,10 @@ bool matches_any(const std::string& name, const std::vector<std::string>& globs)
                      [&name](const std::string& glob) { return matches_glob(name, glob); });
 }
 
-bool is_tenant(const Fleet& fleet, const FoundSchema& found, const std::string& shared_schema) {
-  if (found.schema == shared_schema) {
-    return false;
-  }
-  const std::optional<Mark> mark = Mark::parse(fleet.comment_of(found));
-  return !mark || mark->scope == Scope::tenant;
+// Whatever its mark says: a comment changed by hand must not hide a tenant from every command. Its
+// rows decide.
+bool is_tenant(const FoundSchema& found, const std::string& shared_schema) {
+  return found.schema != shared_schema;
 }
 
 std::string hint_for(const Fleet& fleet, const std::string& wanted) {
@@ -60,7 +56,7 @@ std::vector<std::uint32_t> matching_tenants(const Fleet& fleet, const Selection&
   std::vector<std::uint32_t> selected;
   for (std::uint32_t i = 0; i < fleet.schemas.size(); ++i) {
     const FoundSchema& found = fleet.schemas[i];
-    if (is_tenant(fleet, found, shared_schema) && is_selected(found.schema, selection, named)) {
+    if (is_tenant(found, shared_schema) && is_selected(found.schema, selection, named)) {
       selected.push_back(i);
     }
   }

@@ -72,7 +72,7 @@ Standing::State state_of(FoundSchema::State found) {
   return Standing::State::missing;
 }
 
-Standing standing_of(const Fleet& fleet, const FoundSchema& found) {
+Standing standing_of(const Fleet& fleet, const FoundSchema& found, Scope scope) {
   Standing group;
   group.state = state_of(found.state);
   if (found.state != FoundSchema::State::ours) {
@@ -86,12 +86,15 @@ Standing standing_of(const Fleet& fleet, const FoundSchema& found) {
   group.mark = *mark;
   if (mark->dropping) {
     group.state = Standing::State::dropping;
+  } else if (mark->scope != scope) {
+    group.state = Standing::State::lying;
+    group.claimed = *mark;
   }
   return group;
 }
 
 std::vector<Standing> group_by_comment(const Fleet& fleet,
-                                       const std::vector<std::uint32_t>& selected) {
+                                       const std::vector<std::uint32_t>& selected, Scope scope) {
   std::map<std::pair<FoundSchema::State, std::uint32_t>, std::size_t> indexes;
   std::vector<Standing> groups;
   for (const std::uint32_t i : selected) {
@@ -100,7 +103,7 @@ std::vector<Standing> group_by_comment(const Fleet& fleet,
     const auto key = std::pair(found.state, ours ? found.comment : 0U);
     const auto [at, is_new] = indexes.try_emplace(key, groups.size());
     if (is_new) {
-      groups.push_back(standing_of(fleet, found));
+      groups.push_back(standing_of(fleet, found, scope));
     }
     groups[at->second].members.push_back(i);
   }
@@ -110,7 +113,8 @@ std::vector<Standing> group_by_comment(const Fleet& fleet,
 // Takes the schemas out of their groups that have rows to be read.
 std::vector<std::uint32_t> take_readable(std::vector<Standing>& groups) {
   const auto is_readable = [](const Standing& group) {
-    return group.state == Standing::State::marked || group.state == Standing::State::unmarked;
+    return group.state == Standing::State::marked || group.state == Standing::State::unmarked ||
+           group.state == Standing::State::lying;
   };
   std::vector<std::uint32_t> members;
   for (const Standing& group : groups) {
@@ -225,9 +229,20 @@ void take_reading(Standing& group, const Reading& reading, Scope scope) {
   group.mark = Mark::of(scope, group.history);
 }
 
+// Without rows nothing says which scope's folder the schema belongs to.
+void judge_scope(Standing& group) {
+  if (group.state == Standing::State::lying && group.history.empty() &&
+      group.claimed.scope != group.mark.scope) {
+    group.state = Standing::State::broken;
+    group.problem =
+        fmt::format("its mark says that it holds the {} scope, and no row says otherwise",
+                    to_text(group.claimed.scope));
+  }
+}
+
 // Nothing but its own rows tells where such a schema stands.
 bool needs_reading(const Standing& group) {
-  return group.state == Standing::State::unmarked ||
+  return group.state == Standing::State::unmarked || group.state == Standing::State::lying ||
          (group.state == Standing::State::marked && group.mark.running != 0);
 }
 
@@ -255,8 +270,11 @@ void split_unread(std::vector<Standing>& groups, const Fleet& fleet, const Reade
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
       one.state = group.state;
+      one.claimed = group.claimed;
       take_reading(one, readings[i], reader.scope());
-      const auto [at, is_new] = indexes.try_emplace({one.state, place_key(one)}, read.size());
+      judge_scope(one);
+      std::string key = one.claimed.text() + place_key(one);
+      const auto [at, is_new] = indexes.try_emplace({one.state, std::move(key)}, read.size());
       if (is_new) {
         read.push_back(std::move(one));
       }
@@ -277,7 +295,7 @@ class DeepReading {
       : pipeline_(pipeline), fleet_(fleet), query_(query), options_(options) {}
 
   std::vector<Standing> read(const std::vector<std::uint32_t>& selected) {
-    groups_ = group_by_comment(fleet_, selected);
+    groups_ = group_by_comment(fleet_, selected, query_.scope);
     for (const auto& batch : batches_of(take_readable(groups_))) {
       read_batch_of(batch);
     }
@@ -323,6 +341,7 @@ class DeepReading {
       one.state = Standing::State::lying;
       one.claimed = *mark;
     }
+    judge_scope(one);
     return one;
   }
 
@@ -381,7 +400,7 @@ std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fl
                                          const std::vector<std::uint32_t>& selected,
                                          const RunQuery& query, const TableOptions& options) {
   const Reader reader(pipeline, options, query.scope, query.deadline);
-  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  std::vector<Standing> groups = group_by_comment(fleet, selected, query.scope);
   const std::vector<std::uint32_t> members = take_readable(groups);
   std::map<std::string, std::size_t> indexes;
   for (const auto& batch : batches_of(members)) {
@@ -420,7 +439,7 @@ std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                      pq::Deadline deadline) {
   const Reader reader(pipeline, options, folder.scope(), deadline);
   const Prefixes prefixes(folder);
-  std::vector<Standing> groups = group_by_comment(fleet, selected);
+  std::vector<Standing> groups = group_by_comment(fleet, selected, folder.scope());
   split_unread(groups, fleet, reader);
   std::vector<std::uint32_t> unknown;
   std::vector<Standing*> unknown_groups;

@@ -19,7 +19,8 @@ struct Standing {
   enum class State {
     marked,    ///< the mark tells
     unmarked,  ///< a version table without a readable mark: its rows tell
-    lying,     ///< the mark says `claimed`, the rows something else; only a deep reading finds it
+    lying,     ///< the mark says `claimed`, the rows something else; only a deep reading
+               ///< finds it, unless it claims the other scope
     bare,      ///< a schema without version table
     foreign,   ///< somebody else's hand in the version table
     missing,   ///< named by the tenants query, not there

@@ -200,7 +200,8 @@ std::string ownership_condition(const std::vector<std::string>& owners, Lookup l
             "AND c.oid NOT IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i "
             "UNION ALL SELECT i.inhparent FROM pg_catalog.pg_inherits i) ";
   return fmt::format(
-      "(c.relkind = 'r' AND NOT c.relhasrules AND NOT c.relrowsecurity AND NOT c.relispartition "
+      "(c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relhasrules "
+      "AND NOT c.relrowsecurity AND NOT c.relispartition "
       "AND {1}"
       "AND pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text IN ({0}) "
       "AND (pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text IN ({0}) "

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -252,6 +253,105 @@ TEST_SUITE("pg/migrate/autocommit") {
             "SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY schemaname, tablename) "
             "FROM pg_tables WHERE tablename IN ('in_public', 'x', 'y')") ==
         "one.x one.y public.in_public two.x two.y");
+  }
+
+  TEST_CASE("what an interrupted REINDEX left behind is dropped, and nothing else") {
+    for (const char* reindex : {"REINDEX INDEX CONCURRENTLY i", "REINDEX TABLE CONCURRENTLY t",
+                                "REINDEX (CONCURRENTLY) TABLE t"}) {
+      CAPTURE(reindex);
+      TestDatabase database;
+      Session session(database);
+      const RevisionFolder folder(
+          Scope::tenant,
+          {revision(1,
+                    "CREATE TABLE t (a int); CREATE INDEX i ON t (a); CREATE TABLE p (a int) "
+                    "PARTITION BY RANGE (a); CREATE TABLE q PARTITION OF p DEFAULT; "
+                    "CREATE INDEX p_ccnew ON ONLY p (a); CREATE TABLE u (a int); "
+                    "CREATE INDEX other_ccnew ON u (a)"),
+           autocommit_revision(2, reindex)});
+      const Steps one{session, folder};
+      one.fresh("1");
+      // A reader keeps REINDEX waiting until its lock timeout, with i_ccnew half-built.
+      Session reader(database);
+      reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ");
+      reader.execute("SELECT count(*) FROM one.t");
+      Steps hurried{session, folder};
+      hurried.options.concurrent_lock_timeout = std::chrono::milliseconds(300);
+      const Outcome outcome = hurried.upgrade();
+      CHECK(outcome.verdict != Verdict::done);
+      const std::string left =
+          "SELECT coalesce(string_agg(c.relname, ' ' ORDER BY c.relname), '') FROM pg_index i JOIN "
+          "pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid";
+      CHECK(database.value(left) == "i_ccnew p_ccnew");
+      reader.execute("ROLLBACK");
+      CHECK(one.upgrade().verdict == Verdict::done);
+      CHECK(database.value(left) == "p_ccnew");
+      CHECK(database.value("SELECT to_regclass('one.other_ccnew') IS NOT NULL") == "t");
+      CHECK(is_same(session.history("one"), history_of(folder, 2)));
+    }
+  }
+
+  TEST_CASE("what an interrupted revision had set is set again when it goes on") {
+    TestDatabase database;
+    Session session(database);
+    const std::string set = "SET work_mem = '7MB';\nSET datestyle = 'German';\nRESET datestyle;\n";
+    const std::string look =
+        "INSERT INTO log VALUES (current_setting('work_mem') || ' ' || "
+        "current_setting('datestyle'))";
+    Steps{session, with(set + first + "SELECT nonsense")}.fresh();
+    CHECK(progress(database) == Rows{{"running", "up:4", "42703"}});
+    CHECK(Steps{session, with(set + first + look)}.upgrade().verdict == Verdict::done);
+    CHECK(log(database) == "1,7MB ISO, MDY");
+  }
+
+  TEST_CASE("an enum value that an interrupted run has added already is no failure") {
+    TestDatabase database;
+    const RevisionFolder folder(
+        Scope::tenant, {revision(1, "CREATE TYPE e AS ENUM ('a'); CREATE TABLE log (what text)"),
+                        autocommit_revision(2, "ALTER TYPE e ADD VALUE 'b';\n" + first)});
+    {
+      Session session(database);
+      Steps{session, folder}.fresh("1");
+      const Plan plan = plan_upgrade(folder, session.history("one"), Target::head());
+      session.migrate("one", plan, {}, 3);  // lock, start, statement
+    }
+    CHECK(progress(database) == Rows{{"running", "up:0", ""}});
+    Session session(database);
+    CHECK(Steps{session, folder}.upgrade().verdict == Verdict::done);
+    CHECK(log(database) == "1");
+  }
+
+  TEST_CASE("an enum value that was there before the revision is a failure") {
+    TestDatabase database;
+    Session session(database);
+    const RevisionFolder folder(Scope::tenant,
+                                {revision(1, "CREATE TYPE e AS ENUM ('a')"),
+                                 autocommit_revision(2, "ALTER TYPE e ADD VALUE 'a'")});
+    CHECK(Steps{session, folder}.fresh().failure->sqlstate == "42710");
+    CHECK(Steps{session, folder}.upgrade().failure->sqlstate == "42710");
+  }
+
+  TEST_CASE("in a new schema an index is built plainly, in one transaction with the rest") {
+    TestDatabase database;
+    Session session(database);
+    const RevisionFolder folder(
+        Scope::tenant,
+        {base(), autocommit_revision(2, "CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)"),
+         autocommit_revision(3, "CREATE INDEX CONCURRENTLY j ON t (b);\nDROP INDEX CONCURRENTLY i"),
+         revision(4, "INSERT INTO log VALUES ('4')")});
+    const Plan plan = plan_upgrade(folder, {}, Target::head(), {.missing = Missing::schema});
+    for (const Step& step : plan.steps)
+      CHECK(step.in_transaction());
+    // One segment, which would fail if CONCURRENTLY were sent.
+    CHECK(session.migrate("one", plan, {}, 1).verdict == Verdict::done);
+    CHECK(is_same(session.history("one"), history_of(folder, 4)));
+    CHECK(database.value("SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE "
+                         "indisvalid AND indrelid = 'one.t'::regclass") == "one.j");
+    // A schema that was there before may be in use.
+    database.execute("CREATE SCHEMA two");
+    const Plan later = plan_upgrade(folder, {}, Target::head(), {.missing = Missing::table});
+    CHECK_FALSE(later.steps[1].in_transaction());
+    CHECK(session.migrate("two", later).verdict == Verdict::done);
   }
 
   // The row would be written as that role.
