@@ -21,8 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     std::size_t end = 0;
     for (const sql::Statement& statement : script.statements()) {
       const bool sound = statement.begin >= end && statement.begin < statement.end &&
-                         statement.end <= text.size() &&
-                         statement.first_token >= statement.begin &&
+                         statement.end <= text.size() && statement.first_token >= statement.begin &&
                          statement.first_token < statement.end;
       if (!sound || script.rendered(statement, {}) !=
                         text.substr(statement.begin, statement.end - statement.begin)) {

@@ -31,6 +31,8 @@ class Judge {
 
   explicit Judge(const TestDatabase& database)
       : connection_(PQconnectdb(database.conninfo().c_str()), &PQfinish) {
+    PQsetNoticeProcessor(
+        connection_.get(), [](void*, const char*) {}, nullptr);
     PQclear(PQexec(connection_.get(), "BEGIN"));
     PQclear(PQexec(connection_.get(), "SELECT 1/0"));
     REQUIRE(PQtransactionStatus(connection_.get()) == PQTRANS_INERROR);
@@ -65,7 +67,7 @@ std::string rendered(const std::string& text) {
   const sql::Script script = sql::Script::read(text);
   std::string all;
   for (const sql::Statement& statement : script.statements()) {
-    all += script.rendered(statement, variables) + ";\n";
+    all += script.rendered(statement, variables) + "\n;\n";  // it may end in a comment
   }
   return all;
 }

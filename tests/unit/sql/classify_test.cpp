@@ -32,9 +32,41 @@ void check_traces(bool left, const std::vector<std::string>& texts) {
   }
 }
 
+void check_calls(bool calls, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    CAPTURE(text);
+    CHECK(classified(text).calls == calls);
+    if (calls)
+      CHECK_FALSE(classified(text).inert);
+  }
+}
+
 }  // namespace
 
 TEST_SUITE("sql/classify") {
+  TEST_CASE("a call of what may be the application's own function is seen") {
+    check_calls(
+        true, {"SELECT f()", "SELECT pg_catalog.set_config('a', 'b', false)", "SELECT my.now()",
+               "SELECT \"Lower\"(a) FROM t", "SELECT pg_sleep(1)", "INSERT INTO t VALUES (f())",
+               "UPDATE t SET a = lower(f(a))", "ALTER TABLE t ADD COLUMN a int DEFAULT f()",
+               "ALTER TABLE t ALTER COLUMN a TYPE int USING f(a)", "ALTER TABLE t ADD CHECK (f(a))",
+               "CREATE INDEX ON t (f(a))", "CREATE INDEX ON t (a) WHERE f(a)",
+               "CREATE TABLE a AS SELECT f()",
+               "CREATE TABLE a PARTITION OF b FOR VALUES FROM (f()) TO (2)",
+               "CREATE MATERIALIZED VIEW a AS SELECT f()", "WITH x AS (SELECT f()) TABLE x",
+               "SELECT now(", "SELECT f() OVER (), \"a]\"()"});
+    check_calls(
+        false,
+        {"SELECT now()", "SELECT pg_catalog.lower(a), count(*), a AT TIME ZONE 'utc' FROM t",
+         "INSERT INTO t (a) VALUES (gen_random_uuid())", "UPDATE t SET a = b",
+         "ALTER TABLE t ADD COLUMN a timestamptz DEFAULT now()", "CREATE INDEX ON t (a, b)",
+         "CREATE INDEX ON t (lower(a)) WHERE a IN ('f()')", "CREATE TABLE t (a int DEFAULT f())",
+         "CREATE VIEW v AS SELECT f()", "CREATE FUNCTION g() RETURNS int RETURN f()",
+         "CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+         "GRANT EXECUTE ON FUNCTION f() TO x", "COMMENT ON FUNCTION f() IS 'f()'",
+         "DROP FUNCTION f()", "VACUUM (ANALYZE) t", "SET a = 'f()'"});
+  }
+
   TEST_CASE("a plain BEGIN or COMMIT is known, comments and case aside") {
     check_kinds(StatementKind::begin,
                 {"BEGIN", "begin work", "/* a */ Begin -- b\n TRANSACTION", "START TRANSACTION"});
