@@ -27,7 +27,7 @@ std::string comment_of(Scope scope) {
   return mark.text();
 }
 
-// acme, beta_1, beta_2 and the two schemas of the shared scope.
+// acme, beta_1, beta_2, the shared schema, and one whose mark says that it was that.
 Fleet fleet() {
   Fleet fleet;
   fleet.comments = {comment_of(Scope::tenant), comment_of(Scope::shared), "somebody's comment"};
@@ -59,8 +59,9 @@ std::string complaint(const Selection& selection) {
 }  // namespace
 
 TEST_SUITE("rollout/selection") {
-  TEST_CASE("without a condition every tenant is meant, the shared scope is none") {
-    CHECK(selected({}) == Names{"acme", "beta_1", "beta_2"});
+  // A mark says shared after a change by hand, too: what the schema's rows say comes later.
+  TEST_CASE("without a condition all are meant but the shared schema, whatever their marks say") {
+    CHECK(selected({}) == Names{"acme", "beta_1", "beta_2", "old_shared"});
     CHECK_FALSE(Selection().is_filter());
   }
 
@@ -71,7 +72,7 @@ TEST_SUITE("rollout/selection") {
   TEST_CASE("any pattern may match, no exclusion may") {
     CHECK(selected(chosen({}, {"beta*", "a?me"})) == Names{"acme", "beta_1", "beta_2"});
     CHECK(selected(chosen({}, {"beta*"}, {"*_1"})) == Names{"beta_2"});
-    CHECK(selected(chosen({}, {}, {"beta*"})) == Names{"acme"});
+    CHECK(selected(chosen({}, {}, {"beta*"})) == Names{"acme", "old_shared"});
     CHECK(selected(chosen({"acme", "beta_1"}, {"b*"})) == Names{"beta_1"});
   }
 
