@@ -219,13 +219,17 @@ void Session::check_server() {
   }
   bool standby = false;
   int pid = 0;
-  std::vector<pq::Message> messages;
+  std::string replication_role;
+  std::vector<pq::Message> messages =
+      pq::session_settings(server_version(), connection_->backend_pid());
   messages.push_back({.sql = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), "
-                             "pg_catalog.current_setting('is_superuser')",
+                             "pg_catalog.current_setting('is_superuser'), "
+                             "pg_catalog.current_setting('session_replication_role')",
                       .on_row = [&](const pq::Row& row) {
                         standby = row.text(0) == "t";
                         pid = std::stoi(std::string(row.text(1)));
                         superuser_ = row.text(2) == "on";
+                        replication_role = row.text(3);
                       }});
   const pq::FlightAnswer answer = pipeline_->wait_for_answer(std::move(messages), deadline());
   if (const pq::Answer* failure = answer.failure())
@@ -234,6 +238,14 @@ void Session::check_server() {
     throw UsageError(
         "the server is a standby: nothing can be written there, and what it shows is late",
         "Connect to the primary.");
+  }
+  // A superuser's transactions set it back themselves.
+  if (replication_role != "origin" && !superuser_) {
+    throw UsageError(
+        fmt::format("session_replication_role is {} for this role: no foreign key and no trigger "
+                    "holds, tenantctl's own guard included",
+                    replication_role),
+        "Take the setting from the role (ALTER ROLE ... RESET) or the database.");
   }
   via_pooler_ = pid != connection_->backend_pid();
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pq/transaction.h"
 
 namespace tenantctl {
 namespace {
@@ -39,8 +40,17 @@ std::string settings(const MigrateOptions& options, std::string_view search_path
       "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
       "pg_catalog.set_config('client_encoding', 'UTF8', true), "
       "pg_catalog.set_config('check_function_bodies', 'on', true), "
+      "pg_catalog.set_config('exit_on_error', 'off', true), "
       "pg_catalog.set_config('client_min_messages', 'warning', true)",
       search_path);
+  if (options.server_version >= 170000) {
+    sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
+  }
+  // Without its triggers the guard guards nothing. Only a superuser may set it, and there nearly
+  // always is nothing to set; a role whose database says otherwise is refused by the server.
+  sql +=
+      ", CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin' "
+      "THEN pg_catalog.set_config('session_replication_role', 'origin', true) END";
   // A server that notices a dead client ends its statement and frees the locks; 14 and later.
   if (options.server_version >= 140000) {
     sql += ", pg_catalog.set_config('client_connection_check_interval', '2s', true)";
@@ -88,8 +98,7 @@ bool sets_session(const sql::Script& script, const sql::Statement& statement) {
 }
 
 std::vector<pq::Message> session_setup(const MigrateOptions& options) {
-  std::vector<pq::Message> setup;
-  setup.push_back({.sql = "SET search_path = pg_catalog, pg_temp"});
+  std::vector<pq::Message> setup = pq::session_settings(options.server_version);
   setup.push_back({.sql = "DEALLOCATE ALL"});
   setup.push_back({.sql = fmt::format("PREPARE {} (text, text, name, name, bool, bool) AS {}",
                                       entry_name, entry_sql(options))});
@@ -353,6 +362,7 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
                       "pg_catalog.set_config('statement_timeout', $3, false), "
                       "pg_catalog.set_config('synchronous_commit', 'on', false), "
                       "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
+                      "pg_catalog.set_config('default_transaction_read_only', 'off', false), "
                       "pg_catalog.set_config('client_min_messages', 'warning', false)",
                .values = {search_path(), milliseconds(options_.concurrent_lock_timeout),
                           milliseconds(options_.statement_timeout)}},

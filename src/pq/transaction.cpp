@@ -1,5 +1,8 @@
 #include "pq/transaction.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <utility>
 
 namespace tenantctl::pq {
@@ -10,27 +13,69 @@ Message begin(Access access) {
                                              : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 }
 
+// A role may limit a whole transaction since 17.
+bool limits_transactions(int server_version) { return server_version >= 170000; }
+bool limits_idle_sessions(int server_version) { return server_version >= 140000; }
+
 // LOCAL, so that nothing is left behind in a pooler's session.
-Message settings() {
-  return {.sql =
-              "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
-              "pg_catalog.set_config('jit', 'off', true), "
-              "pg_catalog.set_config('max_parallel_workers_per_gather', '0', true), "
-              "pg_catalog.set_config('statement_timeout', '0', true), "
-              "pg_catalog.set_config('lock_timeout', '10s', true), "
-              "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
-              "pg_catalog.set_config('synchronous_commit', 'on', true), "
-              "pg_catalog.set_config('client_min_messages', 'warning', true)"};
+Message settings(int server_version) {
+  std::string sql =
+      "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+      "pg_catalog.set_config('jit', 'off', true), "
+      "pg_catalog.set_config('max_parallel_workers_per_gather', '0', true), "
+      "pg_catalog.set_config('statement_timeout', '0', true), "
+      "pg_catalog.set_config('lock_timeout', '10s', true), "
+      "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
+      "pg_catalog.set_config('synchronous_commit', 'on', true), "
+      "pg_catalog.set_config('array_nulls', 'on', true), "
+      "pg_catalog.set_config('client_min_messages', 'warning', true)";
+  if (limits_transactions(server_version)) {
+    sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
+  }
+  return {.sql = std::move(sql)};
 }
 
 }  // namespace
+
+std::vector<Message> session_settings(int server_version, int only_backend) {
+  std::string sql =
+      "SELECT pg_catalog.set_config('statement_timeout', '0', false), "
+      "pg_catalog.set_config('lock_timeout', '10s', false), "
+      "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), "
+      "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false), "
+      "pg_catalog.set_config('default_transaction_read_only', 'off', false), "
+      "pg_catalog.set_config('default_transaction_deferrable', 'off', false), "
+      "pg_catalog.set_config('default_transaction_isolation', 'read committed', false), "
+      "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
+      "pg_catalog.set_config('synchronous_commit', 'on', false), "
+      "pg_catalog.set_config('exit_on_error', 'off', false), "
+      "CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin' "
+      "AND pg_catalog.current_setting('is_superuser') = 'on' "
+      "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END, "
+      "pg_catalog.set_config('client_min_messages', 'warning', false)";
+  if (limits_idle_sessions(server_version)) {
+    sql += ", pg_catalog.set_config('idle_session_timeout', '0', false)";
+  }
+  if (limits_transactions(server_version)) {
+    sql += ", pg_catalog.set_config('transaction_timeout', '0', false)";
+  }
+  if (only_backend != 0) {
+    sql += fmt::format(" WHERE pg_catalog.pg_backend_pid() = {}", only_backend);
+  }
+  // As a plain SET, which takes no snapshot: one that is serializable and deferrable by default
+  // would wait for it until every serializable writer is done.
+  std::vector<Message> messages;
+  messages.push_back({.sql = "SET transaction_isolation = 'read committed'"});
+  messages.push_back({.sql = std::move(sql)});
+  return messages;
+}
 
 void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access access,
                      Deadline deadline) {
   std::vector<Message> flight;
   flight.reserve(messages.size() + 3);
   flight.push_back(begin(access));
-  flight.push_back(settings());
+  flight.push_back(settings(pipeline.connection().server_version()));
   for (Message& message : messages) {
     flight.push_back(std::move(message));
   }

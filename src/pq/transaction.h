@@ -18,6 +18,12 @@ enum class Access { read_only, read_write };
 void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access access,
                      Deadline deadline);
 
+/// What a session of our own is given before anything else, against what the role or the database
+/// sets: no limit on time may strike before a transaction has set its own, nor while the session is
+/// idle, and statements outside a transaction may write. Not through a pooler: it would stay there.
+/// One flight, or the beginning of one; given a backend's pid, only a session with that one.
+std::vector<Message> session_settings(int server_version, int only_backend = 0);
+
 /// Sends ROLLBACK if the last flight left a failed or open transaction.
 void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline);
 

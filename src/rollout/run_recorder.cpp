@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "pq/transaction.h"
+
 namespace tenantctl {
 namespace {
 
@@ -161,6 +163,9 @@ void RunRecorder::reconnect() {
   own_pipeline_.reset();
   own_connection_ = std::make_unique<pq::Connection>(pq::Connection::open(options_.reconnect));
   own_pipeline_ = std::make_unique<pq::Pipeline>(*own_connection_);
+  own_pipeline_->wait_for_answer(
+      pq::session_settings(own_connection_->server_version(), own_connection_->backend_pid()),
+      pq::Clock::now() + 10s);
   pipeline_ = own_pipeline_.get();
 }
 

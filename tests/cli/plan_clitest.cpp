@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "support/project.h"
 
@@ -12,7 +13,10 @@ namespace {
 
 Finished psql(const std::string& conninfo, const std::string& sql) {
   const char* const folder = std::getenv("PGBIN");
-  const std::string program = folder == nullptr ? "psql" : std::string(folder) + "/psql";
+  std::string program = folder == nullptr ? "psql" : std::string(folder) + "/psql";
+  // The servers of scripts/setup --postgres come without it; any version's will do.
+  if (!std::filesystem::exists(program))
+    program = "psql";
   return run_process({program, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-f", "-"},
                      {.input = sql});
 }

@@ -125,6 +125,13 @@ TestDatabase::Connection TestDatabase::open(const std::string& conninfo) {
   // NOTICEs would stand between the lines of the test's report.
   PQsetNoticeReceiver(
       connection.get(), [](void*, const PGresult*) {}, nullptr);
+  // What the tool is to get along with (scripts/test --hostile) is not the test's own concern.
+  run(connection, "SET statement_timeout = 0");
+  run(connection,
+      "SELECT set_config(name, boot_val, false) FROM pg_settings "
+      "WHERE source IN ('database', 'user', 'database user', 'global') "
+      "AND name NOT IN ('role', 'client_encoding', 'lc_messages', 'statement_timeout')");
+  run(connection, "SET client_encoding = 'UTF8'");
   return connection;
 }
 

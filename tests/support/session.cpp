@@ -66,7 +66,10 @@ void forge(Plan& plan, Revision& unchecked) {
 Session::Session(const TestDatabase& database, const std::string& role)
     : connection_(pq::Connection::open(
           {.url = role.empty() ? database.conninfo() : database.conninfo_as(role)})),
-      pipeline_(connection_) {}
+      pipeline_(connection_) {
+  send(pq::session_settings(connection_.server_version()));
+  execute("SET search_path = public");
+}
 
 pq::FlightAnswer Session::send(std::vector<pq::Message> flight) {
   return pipeline_.wait_for_answer(std::move(flight), soon());

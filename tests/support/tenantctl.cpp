@@ -8,9 +8,18 @@ namespace tenantctl::testing {
 namespace {
 
 // What finds the server, and what belongs to the way the program was built.
-constexpr auto passed_on = {"PATH",          "PGHOST",       "PGPORT",           "PGUSER",
-                            "PGPASSWORD",    "ASAN_OPTIONS", "LSAN_OPTIONS",     "TSAN_OPTIONS",
-                            "UBSAN_OPTIONS", "GCOV_PREFIX",  "GCOV_PREFIX_STRIP"};
+constexpr auto passed_on = {"PATH",
+                            "PGHOST",
+                            "PGPORT",
+                            "PGUSER",
+                            "PGPASSWORD",
+                            "ASAN_OPTIONS",
+                            "LSAN_OPTIONS",
+                            "TSAN_OPTIONS",
+                            "UBSAN_OPTIONS",
+                            "GCOV_PREFIX",
+                            "GCOV_PREFIX_STRIP",
+                            "LOCPATH"};
 
 }  // namespace
 
@@ -33,7 +42,9 @@ Tool::Tool(const std::string& conninfo, const std::filesystem::path& binary)
     }
   }
   set_variable("HOME", folder_.path().string());
-  set_variable("LC_ALL", "C.UTF-8");
+  // scripts/test --locale
+  const char* const locale = std::getenv("TENANTCTL_TEST_LOCALE");
+  set_variable("LC_ALL", locale != nullptr ? locale : "C.UTF-8");
   if (!conninfo.empty()) {
     set_variable("DATABASE_URL", conninfo);
   }
