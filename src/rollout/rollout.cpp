@@ -224,7 +224,9 @@ void Rollout::heed_signals(pq::Deadline now) {
     }
     cancel_running();
   }
-  if (signals > 1) {
+  // Once for each signal: the connections that settle what was in flight come behind it.
+  if (signals > 1 && signals > closed_for_) {
+    closed_for_ = signals;
     close_all(now);
   }
   if (!may_begin() && is_idle()) {

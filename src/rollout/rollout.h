@@ -119,6 +119,7 @@ class Rollout {
   std::array<std::size_t, result_count> counts_{};
   pq::Deadline last_tick_{};
   pq::Deadline last_cancel_{};
+  int closed_for_ = 0;  ///< so many signals
 };
 
 }  // namespace tenantctl

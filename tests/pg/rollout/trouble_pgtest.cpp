@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "pq/transaction.h"
 #include "rollout/rollout.h"
 #include "support/database.h"
 #include "support/rollout_bench.h"
@@ -307,6 +308,26 @@ TEST_SUITE("pg/rollout/trouble") {
     CHECK(total(report) == 20);
     CHECK(report.interrupted);
     CHECK(report.count(Result::applied) == 0);
+  }
+
+  TEST_CASE("a session that is slow to begin is not closed again and again by a second signal") {
+    TestDatabase database;
+    RolloutBench bench(database, {Scope::tenant, {revision(1, "SELECT pg_sleep(30)")}});
+    bench.options.jobs = 1;
+    // run() replaces the setup of a direct session.
+    bench.options.migrate.direct = false;
+    bench.options.worker.setup = pq::session_settings(bench.options.migrate.server_version);
+    bench.options.worker.setup.push_back({.sql = "SELECT pg_sleep(0.5)"});
+    std::thread other([&] {
+      becomes_true(database,
+                   "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%(30)%' "
+                   "AND query NOT LIKE '%pg_stat_activity%' AND wait_event = 'PgSleep'");
+      bench.signals = 2;
+    });
+    const Report report = bench.run(schema_names(1));
+    other.join();
+    CHECK(total(report) == 1);
+    CHECK(report.interrupted);
   }
 
   TEST_CASE("with fewer connection slots than jobs the run goes on with those it has") {
