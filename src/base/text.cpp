@@ -117,6 +117,15 @@ std::string escaped_character(std::string_view character) {
   return std::string(character);
 }
 
+std::string short_line(std::string line) {
+  constexpr std::size_t most = 2'000;
+  const std::size_t characters = character_count(line);
+  if (characters <= most) {
+    return line;
+  }
+  return fmt::format("{}... ({} characters)", first_characters(line, most), characters);
+}
+
 // Edit distance in which swapping two neighbours is one edit: the commonest typing mistake.
 class EditTable {
  public:
@@ -191,6 +200,52 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+std::string escaped_name(std::string_view text) {
+  std::string out;
+  for (const char c : escaped(text)) {
+    if (c == '\n' || c == '\t') {
+      out += c == '\n' ? "\\n" : "\\t";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string with_short_lines(std::string_view text) {
+  std::string out;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    out += short_line(escaped(text.substr(begin, end - begin)));
+    out += end < text.size() ? "\n" : "";
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::string told(std::string_view text) {
+  constexpr std::size_t most = 20;
+  const auto breaks = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  std::size_t end = text.size();
+  if (breaks >= most) {
+    end = 0;
+    for (std::size_t lines = 0; lines < most; ++lines) {
+      end = text.find('\n', end) + 1;
+    }
+    --end;
+  }
+  std::string out;
+  for (const char c : with_short_lines(text.substr(0, end))) {
+    out += c;
+    out += c == '\n' ? "    " : "";
+  }
+  if (end < text.size()) {
+    out += fmt::format("\n    ... ({})", counted(breaks + 1 - most, "more line"));
+  }
+  return out;
+}
+
 std::string single_line(std::string_view text) {
   std::string out;
   for (const char c : escaped(text)) {
@@ -205,6 +260,16 @@ std::string single_line(std::string_view text) {
     out.pop_back();
   }
   return out;
+}
+
+std::string without_credentials(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  const std::size_t at = text.rfind('@');
+  if (scheme == std::string_view::npos || at == std::string_view::npos || at < scheme) {
+    return std::string(text);
+  }
+  // To the last @, because a password that is not encoded may hold one.
+  return std::string(text.substr(0, scheme + 3)).append("...").append(text.substr(at));
 }
 
 std::optional<std::string> nearest(std::string_view word,

@@ -16,8 +16,23 @@ std::optional<std::size_t> invalid_utf8(std::string_view text);
 /// Line feeds and tabs stay. Invalid UTF-8 is escaped byte by byte.
 std::string escaped(std::string_view text);
 
+/// A name (of a schema, a file, a tenant) for a person's eyes: line feeds and tabs are escapes too,
+/// so that a name stays on its line and cannot pass for lines of ours.
+std::string escaped_name(std::string_view text);
+
+/// escaped(), each line cut to 2,000 characters and marked: a server quotes megabytes if it must.
+std::string with_short_lines(std::string_view text);
+
+/// The same for somebody else's words (a server's message or hint): lines behind the first are set
+/// in, so that none can pass for a line of ours, and the twenty first stand for all.
+std::string told(std::string_view text);
+
 /// The same on one line: line feeds, tabs and runs of blanks are one blank.
 std::string single_line(std::string_view text);
+
+/// `text` without who and what stands between a URL's scheme and its host: a URL given in the wrong
+/// place is quoted by what refuses it, and it may hold a password.
+std::string without_credentials(std::string_view text);
 
 /// The candidate nearest to `word` by edit distance, or nothing if none is near enough to be meant.
 std::optional<std::string> nearest(std::string_view word,

@@ -106,7 +106,7 @@ void locate_root(const CLI::App& app, Context& context) {
   if (path.empty())
     return;
   if (!fs::is_regular_file(path)) {
-    throw UsageError(fmt::format("the configuration file {} cannot be read", escaped(path)),
+    throw UsageError(fmt::format("the configuration file {} cannot be read", escaped_name(path)),
                      "Check --config and TENANTCTL_CONFIG; tenantctl init writes one.");
   }
   context.config = fs::absolute(path);
@@ -165,7 +165,7 @@ UsageError parse_error(const CLI::App& app, const CLI::ParseError& error) {
                            error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
   const std::vector<std::string> rest = app.remaining(true);
   if (!about_words || rest.empty())
-    return UsageError(error.what(), help);
+    return UsageError(without_credentials(error.what()), help);
   const std::string word = rest.front().substr(0, rest.front().find('='));
   if (word.find("://") != std::string::npos) {
     // Not repeated: it may hold a password.

@@ -297,7 +297,7 @@ void note_unrecorded(const Context& context, const RunRecorder& recorder) {
     *context.err << fmt::format(
         "tenantctl: notice: the run is not recorded, or not wholly: {} (--no-ledger: not even "
         "tried)\n",
-        escaped(recorder.why_not()));
+        told(recorder.why_not()));
   }
 }
 

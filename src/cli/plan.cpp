@@ -21,7 +21,7 @@ std::string read_file(const std::string& path) {
   std::ifstream input(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(input), {}};
   if (!input) {
-    throw UsageError(fmt::format("cannot read the plan {}", escaped(path)),
+    throw UsageError(fmt::format("cannot read the plan {}", escaped_name(path)),
                      "tenantctl plan --file writes one.");
   }
   return text;
@@ -43,7 +43,7 @@ void write_file(const std::string& path, const std::string& text) {
   if (error) {
     std::error_code ignored;
     std::filesystem::remove(draft, ignored);
-    throw UsageError(fmt::format("cannot write the plan {}", escaped(path)),
+    throw UsageError(fmt::format("cannot write the plan {}", escaped_name(path)),
                      "Check that its folder is there and may be written.");
   }
 }

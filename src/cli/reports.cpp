@@ -67,14 +67,14 @@ void Reports::open(const std::string& name) {
   } else if (ending == ".xml") {
     file->format = Format::junit;
   } else if (ending != ".md") {
-    throw UsageError(fmt::format("--report {}: its ending tells no format", escaped(name)),
+    throw UsageError(fmt::format("--report {}: its ending tells no format", escaped_name(name)),
                      "End the name in .jsonl (JSON lines), .xml (JUnit) or .md (Markdown).");
   }
   const bool is_twice = std::any_of(files_.begin(), files_.end(), [&](const auto& other) {
     return fs::path(other->name).lexically_normal() == fs::path(name).lexically_normal();
   });
   if (is_twice) {
-    throw UsageError(fmt::format("--report {} is given twice", escaped(name)),
+    throw UsageError(fmt::format("--report {} is given twice", escaped_name(name)),
                      "Each report needs a file of its own.");
   }
   file->name = name;
@@ -82,7 +82,7 @@ void Reports::open(const std::string& name) {
   file->stream.open(name, std::ios::binary | std::ios::trunc);
   if (!file->stream) {
     throw UsageError(
-        fmt::format("cannot write the report {}: {}", escaped(name), std::strerror(errno)),
+        fmt::format("cannot write the report {}: {}", escaped_name(name), std::strerror(errno)),
         "Nothing was touched. Check that the folder is there and may be written to.");
   }
   if (file->format == Format::json_lines)
@@ -102,7 +102,7 @@ void Reports::open_summary() {
     files_.push_back(std::move(file));
   } else {
     *context_.err << fmt::format("tenantctl: warning: cannot write the step's summary {}\n",
-                                 escaped(name));
+                                 escaped_name(name));
   }
 }
 
@@ -147,7 +147,7 @@ void Reports::check_written(File& file) const {
   file.stream.flush();
   if (!file.stream) {
     *context_.err << fmt::format("tenantctl: warning: the report {} could not be written whole\n",
-                                 escaped(file.name));
+                                 escaped_name(file.name));
   }
 }
 

@@ -50,7 +50,7 @@ std::string random_uuid() {
 
 void warn(const Context& context, const std::string& message) {
   if (!context.settings.quiet)
-    *context.err << "tenantctl: warning: " << escaped(message) << '\n';
+    *context.err << "tenantctl: warning: " << told(message) << '\n';
 }
 
 // Real folders have many; the first few tell what sort they are.
@@ -88,7 +88,7 @@ std::vector<std::string> read_names(const std::string& file, std::string_view wh
   } else {
     std::ifstream input(file);
     if (!input) {
-      throw UsageError(fmt::format("cannot read the {} {}", what, escaped(file)),
+      throw UsageError(fmt::format("cannot read the {} {}", what, escaped_name(file)),
                        "It holds one schema name a line; - is standard input.");
     }
     names = lines_of(input);
@@ -121,7 +121,7 @@ Folders read_folders(const Context& context) {
   // A mistyped path would look like an empty history, and make empty tenants.
   if (!std::filesystem::is_directory(context.path(context.settings.migrations))) {
     throw UsageError(fmt::format("there is no folder {}",
-                                 escaped(context.path(context.settings.migrations).string())),
+                                 escaped_name(context.path(context.settings.migrations).string())),
                      "tenantctl init makes it; --migrations names another one.");
   }
   const RevisionFolder::Limits limits{.file_size = context.settings.max_file_size};

@@ -67,7 +67,7 @@ void SchemaDrop::run_locked(std::vector<pq::Message> messages, pq::Deadline dead
     const auto refusal = own_refusal(error.fields());
     if (refusal && refusal->code == refusal::busy) {
       throw UnavailableError(fmt::format("{}: another session is migrating the schema",
-                                         escaped(table_.schema().text())),
+                                         escaped_name(table_.schema().text())),
                              "Wait until it ends and try again.");
     }
     throw;

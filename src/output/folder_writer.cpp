@@ -142,7 +142,7 @@ std::string section_note(const Section& section) {
 
 void write_names(std::ostream& out, std::string_view verb, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    out << fmt::format("{} {}\n", verb, escaped(name));
+    out << fmt::format("{} {}\n", verb, escaped_name(name));
   }
 }
 
@@ -215,7 +215,7 @@ void write_revision_text(std::ostream& out, Format format, const Revision& revis
   const std::string_view no_down =
       revision.is_repeatable() ? "none: applied again when it changes" : "none: irreversible";
   out << fmt::format("{:9} {}\nscope     {}\nfile      {}\nchecksum  {}\nup        {}\n", kind,
-                     revision.title(), to_text(revision.scope), escaped(revision.file),
+                     revision.title(), to_text(revision.scope), escaped_name(revision.file),
                      revision.checksum, section_note(revision.up));
   out << fmt::format("down      {}\n\n",
                      revision.down ? section_note(*revision.down) : std::string(no_down));
@@ -248,7 +248,7 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
   }
   std::vector<std::vector<std::string>> rows;
   for (const CurrentResult::Schema& schema : result.schemas) {
-    rows.push_back({escaped(schema.schema), schema.revision,
+    rows.push_back({escaped_name(schema.schema), schema.revision,
                     schema.note.empty() ? current_text(schema) : escaped(schema.note)});
   }
   write_table(out, rows);
@@ -267,7 +267,7 @@ void write_tenants(std::ostream& out, Format format, const TenantList& list) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const TenantList::Tenant& tenant : list.tenants) {
-    rows.push_back({escaped(tenant.schema), tenant.revision, tenant.state});
+    rows.push_back({escaped_name(tenant.schema), tenant.revision, tenant.state});
   }
   write_table(out, rows);
 }

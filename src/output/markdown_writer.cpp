@@ -52,7 +52,7 @@ void write_cause(std::ostream& out, const Cause& cause) {
                      to_text(example.result));
   if (example.failure != nullptr) {
     const Failure& failure = *example.failure;
-    std::string text = escaped(failure.message);
+    std::string text = told(failure.message);
     text += failure.sqlstate.empty() ? "\n" : fmt::format(" (SQLSTATE {})\n", failure.sqlstate);
     text += failure.place ? place_text(*failure.place, "") : "";
     const std::string fence = fence_for(text, 3);

@@ -42,7 +42,7 @@ Standing::State state_of(std::string_view name) {
   const auto at = std::find_if(state_names.begin(), state_names.end(),
                                [name](const StateName& one) { return one.name == name; });
   if (at == state_names.end()) {
-    throw UsageError(fmt::format("unknown state \"{}\"", escaped(name)));
+    throw UsageError(fmt::format("unknown state \"{}\"", escaped_name(name)));
   }
   return at->state;
 }
@@ -300,10 +300,10 @@ PlanFile read_plan_file(std::string_view text, std::string_view name) {
     plan.tenants = scope_plan_of(json.at("tenants"), Scope::tenant);
     return plan;
   } catch (const Json::exception& error) {
-    throw UsageError(fmt::format("{} is no plan: {}", escaped(name), escaped(error.what())),
+    throw UsageError(fmt::format("{} is no plan: {}", escaped_name(name), escaped(error.what())),
                      "tenantctl plan --file writes one.");
   } catch (const UsageError& error) {
-    throw UsageError(fmt::format("{} is no plan: {}", escaped(name), error.what()),
+    throw UsageError(fmt::format("{} is no plan: {}", escaped_name(name), error.what()),
                      "tenantctl plan --file writes one.");
   }
 }

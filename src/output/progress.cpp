@@ -169,7 +169,7 @@ class TerminalProgress : public Observer {
                     const std::string& wait, std::size_t width) const {
     const std::string statement = single_line(activity.statement);
     lines.push_back(block_line(
-        fmt::format("  {} {}{}{}", escaped(activity.schema), duration_text(activity.duration),
+        fmt::format("  {} {}{}{}", escaped_name(activity.schema), duration_text(activity.duration),
                     statement.empty() ? "" : ": ", statement),
         width, Tone::plain, false));
     if (!wait.empty()) {
@@ -225,7 +225,7 @@ class LogProgress : public Observer {
 
   static std::string longest(const Activity& activity) {
     constexpr std::size_t most = 200;
-    std::string text = fmt::format("; {} has run longest, {}", escaped(activity.schema),
+    std::string text = fmt::format("; {} has run longest, {}", escaped_name(activity.schema),
                                    duration_text(activity.duration));
     if (!activity.statement.empty()) {
       text += ": " + fitted(single_line(activity.statement), most);

@@ -49,14 +49,14 @@ std::vector<Words> summary_words(const Progress& progress, const Pace& pace) {
 }
 
 std::string failure_line(const SchemaReport& schema) {
-  std::string line = escaped(schema.schema);
+  std::string line = escaped_name(schema.schema);
   if (schema.failure == nullptr) {
     return line.append(": ").append(to_text(schema.result));
   }
   if (schema.result != Result::failed) {
     line.append(": ").append(to_text(schema.result));
   }
-  line += ": " + single_line(schema.failure->message);
+  line += ": " + fitted(single_line(schema.failure->message), 1'000);
   if (!schema.failure->sqlstate.empty()) {
     line += fmt::format(" (SQLSTATE {})", escaped(schema.failure->sqlstate));
   }
@@ -67,7 +67,8 @@ std::string finished_line(const SchemaReport& schema) {
   if (is_problem(schema.result)) {
     return failure_line(schema);
   }
-  const std::string line = fmt::format("{}: {}", escaped(schema.schema), to_text(schema.result));
+  const std::string line =
+      fmt::format("{}: {}", escaped_name(schema.schema), to_text(schema.result));
   if (schema.steps == 0) {
     return line;
   }

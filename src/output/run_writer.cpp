@@ -133,7 +133,7 @@ void write_head(std::ostream& out, const RunRecord& run) {
                      run.ended_at.empty() ? "last heard of after" : "took",
                      duration_text(run.duration));
   if (!run.end.message.empty()) {
-    out << escaped(run.end.message) << '\n';
+    out << told(run.end.message) << '\n';
   }
   for (const RunGroup& group : start.groups) {
     out << fmt::format(
@@ -146,7 +146,7 @@ void write_head(std::ostream& out, const RunRecord& run) {
 void write_schemas(std::ostream& out, const Report& report) {
   std::vector<std::vector<std::string>> rows;
   for (const SchemaReport& schema : report.schemas) {
-    rows.push_back({escaped(schema.schema), std::string(to_text(schema.result)),
+    rows.push_back({escaped_name(schema.schema), std::string(to_text(schema.result)),
                     fmt::format("{} -> {}", revision_text(no_folder(), schema.from),
                                 revision_text(no_folder(), schema.revision)),
                     counted(schema.steps, "revision"), duration_text(schema.duration)});

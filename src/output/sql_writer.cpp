@@ -80,7 +80,7 @@ void write_sql(std::ostream& out, const FleetPlan& plan, const MigrateOptions& o
     }
     out << fmt::format("-- {}, from revision {} to {}; the SQL for {}:\n",
                        counted(group.schemas.size(), "schema"), group.work.plan.from.head,
-                       group.work.plan.to.head, escaped(group.schemas.front()));
+                       group.work.plan.to.head, escaped_name(group.schemas.front()));
     write_schema(out, group.schemas.front(), group.work.plan, options);
   }
 }

@@ -37,7 +37,7 @@ std::string wrapped_names(const std::vector<std::string_view>& names, std::strin
   std::string line(indent);
   for (std::size_t i = 0; i < names.size() && i < most; ++i) {
     const bool is_last = i + 1 == std::min(names.size(), most);
-    const std::string word = escaped(names[i]) + (is_last ? "" : ",");
+    const std::string word = escaped_name(names[i]) + (is_last ? "" : ",");
     if (line.size() > indent.size() && line.size() + word.size() + 1 > width) {
       text += line + "\n";
       line = indent;

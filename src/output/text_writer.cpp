@@ -37,7 +37,8 @@ std::string work_text(const SchemaReport& schema) {
 
 void write_shared(std::ostream& out, const RunResult& result) {
   for (const SchemaReport& schema : result.shared->schemas) {
-    out << fmt::format("shared   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+    out << fmt::format("shared   {}: {}, at {}{}\n", escaped_name(schema.schema),
+                       to_text(schema.result),
                        revision_text(*result.shared_folder, schema.revision), work_text(schema));
   }
 }
@@ -45,7 +46,8 @@ void write_shared(std::ostream& out, const RunResult& result) {
 void write_slowest(std::ostream& out, const Report& report) {
   std::vector<std::string> names;
   for (const SchemaReport* schema : is_long(report) ? slowest_of(report) : SchemaList()) {
-    names.push_back(fmt::format("{} {}", escaped(schema->schema), duration_text(schema->duration)));
+    names.push_back(
+        fmt::format("{} {}", escaped_name(schema->schema), duration_text(schema->duration)));
   }
   if (!names.empty()) {
     out << fmt::format("slowest  {}\n", fmt::join(names, ", "));
@@ -61,7 +63,7 @@ void write_retried(std::ostream& out, const Report& report) {
   std::vector<std::string> names;
   for (const SchemaReport* schema : retried) {
     if (names.size() < most) {
-      names.push_back(fmt::format("{} {}", escaped(schema->schema),
+      names.push_back(fmt::format("{} {}", escaped_name(schema->schema),
                                   counted(schema->tries, "failed try", "failed tries")));
     }
   }
@@ -89,7 +91,8 @@ void write_tenants(std::ostream& out, const RunResult& result) {
   }
   if (report.schemas.size() == 1) {
     const SchemaReport& schema = report.schemas.front();
-    out << fmt::format("tenant   {}: {}, at {}{}\n", escaped(schema.schema), to_text(schema.result),
+    out << fmt::format("tenant   {}: {}, at {}{}\n", escaped_name(schema.schema),
+                       to_text(schema.result),
                        revision_text(*result.tenant_folder, schema.revision), work_text(schema));
     write_appeared(out, report);
     return;
@@ -108,13 +111,13 @@ void write_hint(std::ostream& err, const Cause& cause, const RevisionFolder& fol
     return;
   }
   if (!example.failure->hint.empty()) {
-    err << "HINT: " << escaped(example.failure->hint) << '\n';
+    err << "HINT: " << told(example.failure->hint) << '\n';
   } else if (example.result == Result::busy) {
     err << "HINT: Something held a lock that it needs: run the command again, or give more time "
            "with --lock-timeout.\n";
   } else if (!example.failure->revision.empty()) {
     err << fmt::format("HINT: {} is still at {}; mend the file and run the command again.\n",
-                       cause.members.size() == 1 ? "The schema" : escaped(example.schema),
+                       cause.members.size() == 1 ? "The schema" : escaped_name(example.schema),
                        revision_text(folder, example.revision));
   }
 }
@@ -131,8 +134,8 @@ void write_blockers(std::ostream& err, const Cause& cause) {
 
 void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& folder) {
   const SchemaReport& example = *cause.example;
-  const std::string who =
-      cause.members.size() == 1 ? escaped(example.schema) : counted(cause.members.size(), "schema");
+  const std::string who = cause.members.size() == 1 ? escaped_name(example.schema)
+                                                    : counted(cause.members.size(), "schema");
   if (example.failure == nullptr) {
     err << fmt::format("tenantctl: {}: {}\n", who, to_text(example.result));
   } else {
@@ -140,7 +143,7 @@ void write_cause(std::ostream& err, const Cause& cause, const RevisionFolder& fo
     const std::string state =
         example.result == Result::failed ? "" : fmt::format("{}: ", to_text(example.result));
     err << fmt::format(
-        "tenantctl: {}: {}{}{}\n", who, state, escaped(failure.message),
+        "tenantctl: {}: {}{}{}\n", who, state, told(failure.message),
         failure.sqlstate.empty() ? "" : fmt::format(" (SQLSTATE {})", failure.sqlstate));
     if (failure.place) {
       err << place_text(*failure.place, "  ");
@@ -216,9 +219,8 @@ void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
   }
   out << '\n' << wrapped_names(names, "  = ", 100, 10);
   out << "  "
-      << (group.problem
-              ? fmt::format("{}: {}", to_text(group.result), escaped(group.problem->message))
-              : steps_text(group.work.plan))
+      << (group.problem ? fmt::format("{}: {}", to_text(group.result), told(group.problem->message))
+                        : steps_text(group.work.plan))
       << '\n';
 }
 
@@ -282,10 +284,29 @@ std::string blanks_for(std::string_view text) {
   return blanks;
 }
 
+struct Excerpt {
+  std::string line;
+  std::string before;  // of it, what stands before the fault
+};
+
+// Of a line as long as a dump's INSERT what stands around the fault, `before` characters into it.
+Excerpt excerpt_of(std::string_view line, std::size_t before) {
+  constexpr std::size_t most = 400;
+  const std::size_t characters = character_count(line);
+  const bool is_long = characters > most;
+  const std::size_t begin = is_long && before > most / 2 ? before - most / 2 : 0;
+  line.remove_prefix(first_characters(line, begin).size());
+  const std::string left = begin > 0 ? "..." : "";
+  const std::string right = is_long && characters - begin > most ? "..." : "";
+  const std::string_view shown = is_long ? first_characters(line, most) : line;
+  return {.line = left + escaped(shown) + right,
+          .before = left + escaped(first_characters(line, before - begin))};
+}
+
 }  // namespace
 
 std::string place_text(const Place& place, std::string_view indent) {
-  std::string text = fmt::format("{}{}", indent, escaped(place.file));
+  std::string text = fmt::format("{}{}", indent, escaped_name(place.file));
   if (place.line > 0) {
     text += fmt::format(":{}", place.line);
   }
@@ -296,11 +317,11 @@ std::string place_text(const Place& place, std::string_view indent) {
   if (place.line == 0 || place.text.empty()) {
     return text;
   }
-  text += fmt::format("{0}  {1}\n", indent, escaped(place.text));
+  const auto column = static_cast<std::size_t>(std::max(place.column, 1));
+  const Excerpt shown = excerpt_of(place.text, column - 1);
+  text += fmt::format("{0}  {1}\n", indent, shown.line);
   if (place.column > 0) {
-    const auto before = static_cast<std::size_t>(place.column) - 1;
-    text += fmt::format("{0}  {1}^\n", indent,
-                        blanks_for(escaped(first_characters(place.text, before))));
+    text += fmt::format("{0}  {1}^\n", indent, blanks_for(shown.before));
   }
   return text;
 }
@@ -331,7 +352,7 @@ void write_causes(std::ostream& err, const Report& report, const RevisionFolder&
   }
   if (!report.stopped_by.empty()) {
     err << fmt::format("tenantctl: no further schema was started: {}\n",
-                       escaped(report.stopped_by));
+                       tenantctl::told(report.stopped_by));
   }
 }
 
@@ -413,12 +434,14 @@ void write_error(std::ostream& out, std::ostream& err, Format format, std::strin
   if (format == Format::json) {
     out << json_error(kind, error) << std::endl;
   }
-  err << "tenantctl: " << escaped(error.what()) << '\n';
+  // Findings stand one a line; other lines are a server's, or of a name, and none of ours.
+  const bool has_lines = dynamic_cast<const FolderError*>(&error) != nullptr;
+  err << "tenantctl: " << (has_lines ? with_short_lines(error.what()) : told(error.what())) << '\n';
   if (error.place()) {
     err << place_text(*error.place(), "  ");
   }
   if (!error.hint().empty()) {
-    err << "HINT: " << escaped(error.hint()) << '\n';
+    err << "HINT: " << told(error.hint()) << '\n';
   }
 }
 

@@ -203,7 +203,7 @@ class FolderReader {
     const std::filesystem::path path = name.empty() ? path_ : path_ / name;
     findings_.push_back(
         {.message = std::move(message),
-         .place = {.file = escaped(path.string()), .line = 0, .column = 0, .text = {}},
+         .place = {.file = escaped_name(path.string()), .line = 0, .column = 0, .text = {}},
          .hint = std::move(hint)});
   }
 

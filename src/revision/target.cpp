@@ -19,7 +19,7 @@ constexpr std::string_view forms =
 
 [[noreturn]] void refuse(std::string_view text) {
   const auto meant = nearest(text, {"head", "base"});
-  throw UsageError(fmt::format("\"{}\" is not a target", escaped(text)),
+  throw UsageError(fmt::format("\"{}\" is not a target", escaped(without_credentials(text))),
                    meant ? fmt::format("Did you mean {}?", *meant) : std::string(forms));
 }
 

@@ -34,7 +34,7 @@ std::string hint_for(const Fleet& fleet, const std::string& wanted) {
 void refuse_unknown(const Fleet& fleet, const Selection& selection) {
   for (const std::string& name : selection.schemas) {
     if (fleet.find(name) == nullptr) {
-      throw UsageError(fmt::format("there is no tenant \"{}\"", escaped(name)),
+      throw UsageError(fmt::format("there is no tenant \"{}\"", escaped_name(name)),
                        hint_for(fleet, name));
     }
   }

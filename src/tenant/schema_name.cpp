@@ -11,7 +11,8 @@ namespace tenantctl {
 namespace {
 
 [[noreturn]] void refuse(std::string_view text, std::string_view why, const std::string& hint) {
-  throw UsageError(fmt::format("schema name \"{}\" {}", escaped(text), why), hint);
+  throw UsageError(
+      fmt::format("schema name \"{}\" {}", escaped_name(without_credentials(text)), why), hint);
 }
 
 bool is_plain(std::string_view text) {

@@ -43,6 +43,35 @@ TEST_SUITE("base/text") {
     CHECK(escaped("\xD8\x9C\xE2\x80\x8F\xE2\x80\xA8") == "\\u061c\\u200f\\u2028");
   }
 
+  TEST_CASE("a name stays on its line") {
+    CHECK(escaped_name("a\nb\tc\x1B") == "a\\nb\\tc\\x1b");
+    CHECK(escaped_name("caf\xC3\xA9 1") == "caf\xC3\xA9 1");
+  }
+
+  TEST_CASE("no line of a message is longer than a person reads") {
+    CHECK(with_short_lines("one\ntwo\n") == "one\ntwo\n");
+    CHECK(with_short_lines("") == "");
+    const std::string shown = with_short_lines("a\n" + std::string(3'000'000, 'x') + "\nb");
+    CHECK(shown == "a\n" + std::string(2'000, 'x') + "... (3000000 characters)\nb");
+  }
+
+  TEST_CASE("somebody else's words cannot pass for a line of ours") {
+    CHECK(told("one") == "one");
+    CHECK(told("bad\ntenantctl: all is well\x1B[2J") == "bad\n    tenantctl: all is well\\x1b[2J");
+    std::string many = "0";
+    for (int i = 1; i < 25; ++i)
+      many += "\n" + std::to_string(i);
+    CHECK(told(many).ends_with("\n    19\n    ... (5 more lines)"));
+    CHECK(told("a\n") == "a\n    ");
+  }
+
+  TEST_CASE("a URL is quoted without its password") {
+    CHECK(without_credentials("\"postgresql://me:se@cret@host/db\" is not a target") ==
+          "\"postgresql://...@host/db\" is not a target");
+    CHECK(without_credentials("see https://example.org") == "see https://example.org");
+    CHECK(without_credentials("me@host is no ://") == "me@host is no ://");
+  }
+
   TEST_CASE("text that a person can read stays as it is") {
     CHECK(escaped("one\n\ttwo \\ \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x90\x98") ==
           "one\n\ttwo \\ \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x90\x98");
