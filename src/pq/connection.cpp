@@ -28,13 +28,12 @@ bool looks_like_conninfo(const std::string& url) {
 // prints when it finds no number there, or connects to when it does.
 bool is_misread(const std::string& url, const PQconninfoOption* parsed) {
   const std::size_t scheme = url.find("://");
-  if (scheme == std::string::npos) {
-    return false;
-  }
-  const std::string rest = url.substr(scheme + 3, url.find('?') - scheme - 3);
-  const std::size_t at = rest.rfind('@');
-  if (at != std::string::npos && rest.find('/') < at) {
-    return true;
+  if (scheme != std::string::npos) {
+    const std::string rest = url.substr(scheme + 3, url.find('?') - scheme - 3);
+    const std::size_t at = rest.rfind('@');
+    if (at != std::string::npos && rest.find('/') < at) {
+      return true;
+    }
   }
   for (; parsed->keyword != nullptr; ++parsed) {
     const std::string_view keyword = parsed->keyword;
