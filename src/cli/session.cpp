@@ -356,7 +356,9 @@ RolloutOptions Session::rollout_options(bool has_steps) {
   options.patience.tries = settings.tries;
   options.waves = wave_options(settings);
   options.budgets = budgets(settings);
-  options.jobs = has_steps ? jobs() : 1;
+  if (has_steps && !via_pooler_)
+    options.room = read_room(*pipeline_, deadline());
+  options.jobs = has_steps ? jobs(options.room) : 1;
   options.via_pooler = via_pooler_ && settings.direct_url.empty();
   options.migrate.direct = !options.via_pooler;
   if (options.migrate.direct) {
@@ -366,18 +368,17 @@ RolloutOptions Session::rollout_options(bool has_steps) {
 }
 
 // A pooler multiplies connections by itself; its limits cannot be asked.
-std::size_t Session::jobs() {
+std::size_t Session::jobs(const std::optional<ServerRoom>& room) const {
   const std::size_t wanted = context_.settings.jobs;
-  if (via_pooler_) {
+  if (!room) {
     constexpr std::size_t usual = 4;
     return wanted > 0 ? wanted : usual;
   }
-  const ServerRoom room = read_room(*pipeline_, deadline());
   if (wanted > 0) {
-    check_jobs(room, wanted);
+    check_jobs(*room, wanted);
     return wanted;
   }
-  return choose_jobs(room, connection_->is_local(), std::thread::hardware_concurrency());
+  return choose_jobs(*room, connection_->is_local(), std::thread::hardware_concurrency());
 }
 
 }  // namespace tenantctl::cli

@@ -69,7 +69,7 @@ class Session {
  private:
   void check_server();
   void warn_about_connection() const;
-  std::size_t jobs();
+  std::size_t jobs(const std::optional<ServerRoom>& room) const;
 
   const Context& context_;
   std::unique_ptr<pq::Connection> connection_;

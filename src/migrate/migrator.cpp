@@ -28,6 +28,9 @@ std::optional<Segment> Migrator::next() {
     autocommit_.reset();
     return std::nullopt;
   }
+  if (in_transaction && most_locks_ != nullptr) {
+    segment->count_locks(*most_locks_);
+  }
   origins_ = segment->origins;
   alone_ = segment->alone;
   return segment;

@@ -43,6 +43,9 @@ class Migrator {
   /// The segment under way is bookkeeping outside a transaction, not to be cancelled.
   bool is_recording() const { return alone_ && origins_.front().part != Part::statement; }
 
+  /// From now on transactions count their locks: see Segment::count_locks().
+  void count_locks(std::size_t& most) { most_locks_ = &most; }
+
   const Outcome& outcome() const { return outcome_; }
 
   /// The segment under way may leave settings, temporary tables and the like in the session, which
@@ -63,6 +66,7 @@ class Migrator {
   std::vector<Segment::Origin> origins_;  ///< of the segment under way
   bool alone_ = false;
   std::optional<AutocommitRun> autocommit_;
+  std::size_t* most_locks_ = nullptr;  ///< not owned; null: nobody asks
 };
 
 }  // namespace tenantctl

@@ -39,6 +39,10 @@ struct Segment {
   /// Ends with DISCARD ALL, which takes prepared statements along.
   bool discards = false;
 
+  /// Has every transaction tell, before its COMMIT, how many locks it holds in the shared lock
+  /// table; the most stand in `most` when the answers have come.
+  void count_locks(std::size_t& most);
+
   void add(pq::Message message, Origin origin) {
     messages.push_back(std::move(message));
     origins.push_back(origin);

@@ -48,14 +48,21 @@ class Notes {
     }
   }
 
+  void warn(const std::string& message) {
+    lines_.push_back("tenantctl: warning: " + escaped(message));
+    urgent_ = true;
+  }
+
   std::vector<std::string> due(std::chrono::steady_clock::duration elapsed) {
-    return verbose_ || elapsed >= 5s ? std::exchange(lines_, {}) : std::vector<std::string>();
+    const bool is_due = verbose_ || urgent_ || elapsed >= 5s;
+    return is_due ? std::exchange(lines_, {}) : std::vector<std::string>();
   }
 
  private:
   static constexpr std::size_t most_causes = 10;
 
   bool verbose_;
+  bool urgent_ = false;
   std::set<std::string> causes_;
   std::vector<std::string> lines_;
 };
@@ -112,6 +119,7 @@ class TerminalProgress : public Observer {
     notes_.add(schema);
     draw_when_due(progress);
   }
+  void warned(const std::string& message) override { notes_.warn(message); }
   void tick(const Progress& progress) override {
     activities_ = progress.activities;
     draw_when_due(progress);
@@ -199,6 +207,7 @@ class LogProgress : public Observer {
     notes_.add(schema);
     write_when_due(progress);
   }
+  void warned(const std::string& message) override { notes_.warn(message); }
   void tick(const Progress& progress) override { write_when_due(progress); }
   void ended(const Report& /*report*/) override { write_notes(options_.now()); }
 

@@ -31,6 +31,8 @@ Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Set
       options_(*setup.migrate),
       replan_(*setup.replan),
       patience_(setup.patience),
+      most_locks_(setup.most_locks),
+      makes_room_(setup.makes_room),
       table_(name_, setup.migrate->table),
       from_(plan.from.head),
       mark_(plan.from) {
@@ -39,6 +41,9 @@ Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Set
 
 void Job::start(const Plan& plan) {
   migrator_.emplace(name_, plan, options_);
+  if (most_locks_ != nullptr) {
+    migrator_->count_locks(*most_locks_);
+  }
   plan_ = &plan;
   prepare();
 }
@@ -115,6 +120,10 @@ void Job::judge(pq::Deadline now) {
       finish(Result::failed, outcome.failure);
       break;
     case Verdict::exhausted:
+      if (outcome.failure->sqlstate == "53200" && makes_room_ && makes_room_()) {
+        judge_contention(outcome, now);
+        break;
+      }
       exhausted_ = outcome.failure->message;
       finish(Result::failed, outcome.failure);
       break;

@@ -39,6 +39,9 @@ class Job {
     const MigrateOptions* migrate = nullptr;
     const Replan* replan = nullptr;
     Patience patience;
+    std::size_t* most_locks = nullptr;  ///< asked for, see Migrator::count_locks()
+    /// The lock table is full: may it be tried again because fewer schemas will be under way?
+    std::function<bool()> makes_room = {};
   };
 
   Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup);
@@ -91,6 +94,7 @@ class Job {
   const std::string& schema() const { return name_.text(); }
   /// The server is out of something that every schema needs.
   const std::string& exhausted() const { return exhausted_; }
+  bool is_out_of_locks() const { return failure_ && failure_->sqlstate == "53200"; }
   pq::Deadline started_at() const { return started_at_; }
   SchemaReport report(pq::Deadline now) const;
 
@@ -115,6 +119,8 @@ class Job {
   const MigrateOptions& options_;
   const Replan& replan_;
   Patience patience_;
+  std::size_t* most_locks_;
+  std::function<bool()> makes_room_;
   VersionTable table_;
 
   State state_ = State::ready;

@@ -14,6 +14,12 @@ void Observers::wave_started(const Progress& progress, std::size_t schemas) {
   }
 }
 
+void Observers::warned(const std::string& message) {
+  for (Observer* observer : all_) {
+    observer->warned(message);
+  }
+}
+
 void Observers::finished(const SchemaReport& schema, const Progress& progress) {
   for (Observer* observer : all_) {
     observer->finished(schema, progress);

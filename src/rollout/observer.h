@@ -48,6 +48,8 @@ class Observer {
   /// A wave begins: progress.wave of progress.waves, with so many schemas that have something to
   /// do. Only in runs of several waves.
   virtual void wave_started(const Progress& /*progress*/, std::size_t /*schemas*/) {}
+  /// Something that people should know and that no schema's report says, as a sentence.
+  virtual void warned(const std::string& /*message*/) {}
   virtual void finished(const SchemaReport& schema, const Progress& progress) = 0;
   /// About twice a second, also while nothing ends.
   virtual void tick(const Progress& progress) = 0;
@@ -61,6 +63,7 @@ class Observers : public Observer {
 
   void started(const Progress& progress) override;
   void wave_started(const Progress& progress, std::size_t schemas) override;
+  void warned(const std::string& message) override;
   void finished(const SchemaReport& schema, const Progress& progress) override;
   void tick(const Progress& progress) override;
   void ended(const Report& report) override;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+
 namespace tenantctl {
 namespace {
 
@@ -97,6 +99,53 @@ void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<
   wave_ends_ = wave_ends(options_.waves, to_do_.size(),
                          static_cast<std::size_t>(first_other - to_do_.begin()));
   takes_long_.resize(groups.size());
+  is_counted_.resize(groups.size(), !options_.room);
+  most_at_once_ = options_.jobs * 2;
+  const bool may_fill =
+      options_.room && std::any_of(groups.begin(), groups.end(), [&](const auto& group) {
+        return may_fill_locks(*options_.room, group.plan, options_.jobs);
+      });
+  if (may_fill) {
+    most_at_once_ = 1;
+  }
+}
+
+// The slow lane's connections count too.
+bool Rollout::has_lock_room(const Worker& worker) const {
+  const auto busy = std::count_if(workers_.begin(), workers_.end(), [&worker](const auto& other) {
+    return other.get() != &worker && other->is_busy();
+  });
+  return static_cast<std::size_t>(busy) < most_at_once_;
+}
+
+// By what a schema was seen to take. Told only where it means fewer connections than asked for.
+void Rollout::limit_for_locks() {
+  if (!options_.room || most_locks_ == 0 || most_locks_ == told_locks_) {
+    return;
+  }
+  most_at_once_ = std::min(jobs_for_locks(*options_.room, most_locks_), options_.jobs * 2);
+  if (most_at_once_ < std::min(options_.jobs, to_do_.size())) {
+    told_locks_ = most_locks_;
+    observer_.warned(locks_text(*options_.room, most_locks_, most_at_once_));
+  }
+}
+
+// The server's lock table is full although others of ours are at work: with fewer of them there may
+// be room. Alone, there is nothing left to give up.
+bool Rollout::make_room() {
+  const auto busy = static_cast<std::size_t>(std::count_if(
+      workers_.begin(), workers_.end(), [](const auto& worker) { return worker->is_busy(); }));
+  if (busy <= 1 && most_at_once_ <= 1) {
+    return false;
+  }
+  const std::size_t before = std::min(std::max<std::size_t>(busy, 1), most_at_once_);
+  if (most_at_once_ == 1) {
+    return true;
+  }
+  most_at_once_ = std::max<std::size_t>(1, before / 2);
+  observer_.warned(fmt::format("the server's lock table is full: {} at a time from now on",
+                               counted(most_at_once_, "schema")));
+  return true;
 }
 
 void Rollout::make_workers() {
@@ -323,6 +372,9 @@ bool Rollout::takes_lane(const Worker& worker, const Job& job) const {
 }
 
 Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
+  if (!has_lock_room(worker)) {
+    return nullptr;
+  }
   Job* job = next_waiting(worker, now);
   return job != nullptr || worker.lane() == Worker::Lane::slow ? job : next_new(worker);
 }
@@ -352,12 +404,7 @@ Job* Rollout::next_new(const Worker& worker) {
   if (group.plan.is_serial() && serial_ != nullptr) {
     return nullptr;
   }
-  auto job = std::make_unique<Job>(
-      task.schema, group.plan, group.missing,
-      Job::Setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience});
-  if (takes_long_[task.group]) {
-    job->expect_long();
-  }
+  auto job = make_job(task);
   if (!worker.can_take(*job)) {
     return nullptr;
   }
@@ -367,6 +414,18 @@ Job* Rollout::next_new(const Worker& worker) {
     serial_ = jobs_.back().get();
   }
   return jobs_.back().get();
+}
+
+std::unique_ptr<Job> Rollout::make_job(const Task& task) {
+  const TaskGroup& group = (*groups_)[task.group];
+  Job::Setup setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience};
+  setup.most_locks = is_counted_[task.group] ? nullptr : &most_locks_;
+  setup.makes_room = [this] { return make_room(); };
+  auto job = std::make_unique<Job>(task.schema, group.plan, group.missing, setup);
+  if (takes_long_[task.group]) {
+    job->expect_long();
+  }
+  return job;
 }
 
 void Rollout::wait(pq::Deadline now) {
@@ -443,9 +502,20 @@ void Rollout::collect(Worker& worker, pq::Deadline now) {
   }
 }
 
+std::string Rollout::lock_room_text(const Job& job) const {
+  if (!options_.room || !job.is_out_of_locks()) {
+    return "";
+  }
+  return fmt::format(
+      " (the lock table has room for {} locks, max_locks_per_transaction times connections; {} "
+      "were "
+      "taken when the run began)",
+      options_.room->lock_slots, options_.room->locks);
+}
+
 void Rollout::finish(Job* job, pq::Deadline now) {
   if (!job->exhausted().empty()) {
-    stop("the server ran out of room: " + job->exhausted());
+    stop("the server ran out of room: " + job->exhausted() + lock_room_text(*job));
   }
   if (job == serial_) {
     serial_ = nullptr;
@@ -458,6 +528,10 @@ void Rollout::finish(Job* job, pq::Deadline now) {
 
 // A group whose schemas take long is not lined up one behind the other on a connection.
 void Rollout::learn(const Job& job, std::chrono::milliseconds duration) {
+  limit_for_locks();
+  for (std::size_t i = 0; i < is_counted_.size(); ++i) {
+    is_counted_[i] = is_counted_[i] || (most_locks_ > 0 && job.is_of((*groups_)[i].plan));
+  }
   if (job.is_slow() || duration < long_time) {
     return;
   }

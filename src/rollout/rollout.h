@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rollout/job.h"
 #include "rollout/observer.h"
+#include "rollout/sizing.h"
 #include "rollout/watch.h"
 #include "rollout/waves.h"
 #include "rollout/worker.h"
@@ -34,6 +36,7 @@ struct RolloutOptions {
   Patience patience;
   std::size_t jobs = 4;  ///< connections to work with
   bool via_pooler = false;
+  std::optional<ServerRoom> room;  ///< jobs never fill its lock table; unknown: nothing is counted
   WaveOptions waves;
   Budgets budgets;
 };
@@ -70,6 +73,11 @@ class Rollout {
   Job* next_new(const Worker& worker);
   bool takes_lane(const Worker& worker, const Job& job) const;
   void learn(const Job& job, std::chrono::milliseconds duration);
+  std::unique_ptr<Job> make_job(const Task& task);
+  bool has_lock_room(const Worker& worker) const;
+  void limit_for_locks();
+  bool make_room();
+  std::string lock_room_text(const Job& job) const;
   void end_wave(pq::Deadline now);
   void start_wave(pq::Deadline now);
   void check_budgets(pq::Deadline now);
@@ -104,6 +112,11 @@ class Rollout {
   std::size_t wave_begin_lock_waits_ = 0;
   pq::Deadline pause_until_{};
   std::vector<bool> takes_long_;  ///< by group: its schemas take longer than a second
+  std::size_t most_at_once_ =
+      0;                        ///< workers that may have a schema under way: the lock table's room
+  std::size_t most_locks_ = 0;  ///< that a transaction was seen to hold
+  std::size_t told_locks_ = 0;  ///< when people were last told of the limit
+  std::vector<bool> is_counted_;  ///< by group: a schema of it has told its locks
   std::size_t lock_waits_ = 0;
   pq::Deadline begin_{};
   Watch watch_;

@@ -69,6 +69,22 @@ TEST_SUITE("rollout/waves") {
     CHECK(choose_jobs(room(97, 97), true, 2) == 1);
   }
 
+  TEST_CASE("together the schemas under way take at most half of the free locks") {
+    const ServerRoom server{
+        .max_connections = 97, .connections = 3, .lock_slots = 6'400, .locks = 400};
+    CHECK(jobs_for_locks(server, 100) == 30);
+    CHECK(jobs_for_locks(server, 3'000) == 1);
+    CHECK(jobs_for_locks(server, 100'000) == 1);
+    CHECK(jobs_for_locks(server, 0) == 3'000);
+    CHECK(locks_text(server, 1'000, 3) ==
+          "a schema takes 1000 locks at a time; the server's lock table has room for 6400 "
+          "(max_locks_per_transaction times connections), 400 are taken, and half of the rest is "
+          "left to others: 3 schemas at a time");
+    const ServerRoom full{.lock_slots = 100, .locks = 120};
+    CHECK(full.free_locks() == 0);
+    CHECK(jobs_for_locks(full, 10) == 1);
+  }
+
   TEST_CASE("more connections than can be had are refused with the arithmetic") {
     CHECK_NOTHROW(check_jobs(room(97, 90), 7));
     CHECK_THROWS_WITH_AS(check_jobs(room(97, 90), 8),
