@@ -19,9 +19,11 @@ constexpr auto longest_poll = 200ms;
 constexpr auto look_interval = 300ms;
 constexpr auto long_time = 1s;
 
-// The newest standby's delay; NULL while it says nothing.
+// The slowest standby's delay; NULL while none says anything. Others than members of
+// pg_read_all_stats see of a standby only that it is there.
 constexpr const char* lag_question =
-    "SELECT pg_catalog.max((EXTRACT(epoch FROM r.replay_lag) * 1000)::pg_catalog.int8) "
+    "SELECT pg_catalog.max((EXTRACT(epoch FROM r.replay_lag) * 1000)::pg_catalog.int8), "
+    "pg_catalog.count(*) FILTER (WHERE r.state IS NULL) > 0 "
     "FROM pg_catalog.pg_stat_replication r";
 
 }  // namespace
@@ -234,7 +236,9 @@ void Rollout::check_replica_lag(pq::Deadline now) {
   last_lag_check_ = now;
   std::chrono::milliseconds lag{0};
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = lag_question, .on_row = [&lag](const pq::Row& row) {
+  bool is_hidden = false;
+  messages.push_back({.sql = lag_question, .on_row = [&](const pq::Row& row) {
+                        is_hidden = row.text(1) == "t";
                         const std::string text(row.text(0));
                         lag = std::chrono::milliseconds(text.empty() ? 0 : std::stoll(text));
                       }});
@@ -246,6 +250,9 @@ void Rollout::check_replica_lag(pq::Deadline now) {
     }
   } catch (const pq::ConnectionLost& error) {
     stop(fmt::format("the standbys' delay cannot be read: {}", error.what()));
+  }
+  if (is_hidden) {
+    stop("the standbys' delay cannot be read: the role is no member of pg_read_all_stats");
   }
   if (lag > *options_.budgets.replica_lag) {
     stop(fmt::format("a standby is {} ms behind, more than --max-replica-lag allows", lag.count()));
