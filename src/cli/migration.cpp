@@ -17,6 +17,7 @@
 #include "output/progress.h"
 #include "output/result_writer.h"
 #include "output/sql_writer.h"
+#include "pq/stop_point.h"
 #include "revision/target.h"
 #include "rollout/plan_file.h"
 
@@ -454,6 +455,7 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
                    .of_run = migration.of_run};
   RunRecorder recorder(session.pipeline(), session.recorder_options());
   reports.begin(result);
+  pq::stop_point(pq::StopPoint::planned, "", &session.pipeline().connection());
   if (!context.settings.no_ledger && std::any_of(runs.begin(), runs.end(), has_work))
     recorder.begin(start_of(context, session, folders, migration, runs));
   run_scopes({context, session, folders, migration, shared_scope, recorder, reports}, runs);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "migrate/plan.h"
+#include "pq/stop_point.h"
 
 namespace tenantctl {
 namespace {
@@ -20,6 +21,9 @@ Refusal refusal_of(const sql::Statement& statement, bool transaction) {
     case StatementKind::begin:
     case StatementKind::commit:
     case StatementKind::transaction_control:
+      if (pq::is_off(pq::Protection::first_token)) {
+        return {};
+      }
       return {"controls the transaction",
               "A revision runs in a transaction of tenantctl's own, together with its version row: "
               "leave BEGIN, COMMIT, ROLLBACK and SAVEPOINT out."};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pq/stop_point.h"
 #include "pq/transaction.h"
 
 namespace tenantctl {
@@ -142,6 +143,9 @@ bool SegmentWriter::reaches_table(const Step& step) const {
 
 // Definitions cannot commit: their row may come behind them. A repeatable's old row is guarded.
 bool SegmentWriter::is_guarded(const Step& step) const {
+  if (pq::is_off(pq::Protection::guard) || pq::is_off(pq::Protection::order)) {
+    return false;
+  }
   const auto& statements = step.section().script.statements();
   return step.applies_again || !std::all_of(statements.begin(), statements.end(), is_inert) ||
          reaches_table(step);
@@ -173,6 +177,10 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
   }
   if (step.runs_sql()) {
     add_sql(segment, index);
+  }
+  if (pq::is_off(pq::Protection::order)) {
+    segment.add({.sql = "COMMIT"}, {index, Part::row, 0});
+    segment.add({.sql = std::string(begin)}, {index, Part::row, 0});
   }
   add_bookkeeping(segment, index);
   add_end(segment, index, step.mark);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pq/stop_point.h"
 #include "tenant/fleet.h"
 
 namespace tenantctl {
@@ -104,12 +105,17 @@ pq::Message VersionTable::create_table() const {
 }
 
 std::string VersionTable::entry_condition(const std::vector<std::string>& owners, int first) {
+  const std::string takes_lock =
+      pq::is_off(pq::Protection::lock)
+          ? "true"
+          : fmt::format(
+                "CASE WHEN w.holds THEN pg_catalog.pg_try_advisory_lock({0}, "
+                "n.oid::pg_catalog.int4)\n"
+                "    ELSE pg_catalog.pg_try_advisory_xact_lock({0}, n.oid::pg_catalog.int4) END",
+                lock_class);
   return fmt::format(
       "(CASE WHEN n.oid IS NULL THEN {gone}\n"
-      "  WHEN (CASE WHEN w.holds THEN pg_catalog.pg_try_advisory_lock({lock}, "
-      "n.oid::pg_catalog.int4)\n"
-      "    ELSE pg_catalog.pg_try_advisory_xact_lock({lock}, n.oid::pg_catalog.int4) END) "
-      "IS NOT TRUE THEN {busy}\n"
+      "  WHEN ({takes_lock}) IS NOT TRUE THEN {busy}\n"
       "  WHEN w.installs THEN CASE WHEN c.oid IS NULL THEN '0' ELSE {there} END\n"
       "  WHEN c.oid IS NULL THEN {not_there}\n"
       "  WHEN {ours} THEN '0' ELSE {foreign} END)::pg_catalog.int4\n"
@@ -119,7 +125,7 @@ std::string VersionTable::entry_condition(const std::vector<std::string>& owners
       "LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema\n"
       "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name",
       fmt::arg("gone", refuse(refusal::gone, "the schema does not exist")),
-      fmt::arg("lock", lock_class),
+      fmt::arg("takes_lock", takes_lock),
       fmt::arg("busy", refuse(refusal::busy, "another session is migrating the schema")),
       fmt::arg("there", refuse(refusal::moved, "the version table is there already")),
       fmt::arg("not_there", refuse(refusal::moved, "the version table is not there")),
@@ -138,6 +144,9 @@ std::vector<std::optional<std::string>> VersionTable::entry_values(bool installs
 // far it is. The last row of all is the newest revision's where no repeatable is expected, or else
 // the last repeatable's, whose digest stands for all of those.
 std::string VersionTable::place_condition(const Expected& expected) {
+  if (pq::is_off(pq::Protection::fresh_read)) {
+    return refuse_unless("pg_catalog.count(*) >= 0", refusal::moved, "");
+  }
   const auto literal = [](const std::string& text) {
     return text.empty() ? "NULL" : quote_literal(text);
   };
@@ -180,6 +189,9 @@ pq::Message VersionTable::place(const Expected& expected, const std::string& sea
 }
 
 pq::Message VersionTable::lock_with(std::string_view function) const {
+  if (pq::is_off(pq::Protection::lock)) {
+    return {.sql = "SELECT"};
+  }
   return {
       .sql = fmt::format("SELECT (CASE WHEN n.oid IS NULL THEN {} WHEN pg_catalog.{}({}, "
                          "n.oid::pg_catalog.int4) THEN '0' ELSE {} END)::pg_catalog.int4 "

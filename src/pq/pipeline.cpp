@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pq/stop_point.h"
+
 namespace tenantctl::pq {
 namespace {
 
@@ -62,7 +64,9 @@ Pipeline::Pipeline(Connection& connection) : connection_(connection) {
 
 void Pipeline::send(std::vector<Message> messages) {
   PGconn* handle = connection_.handle();
-  for (const Message& message : messages) {
+  stop_before_flight(connection_);
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Message& message = messages[i];
     std::vector<const char*> values;
     for (const auto& value : message.values) {
       values.push_back(value ? value->c_str() : nullptr);
@@ -76,6 +80,7 @@ void Pipeline::send(std::vector<Message> messages) {
     if (sent != 1) {
       fail();
     }
+    stop_behind_message(i, connection_);
   }
   if (PQpipelineSync(handle) != 1) {
     fail();
@@ -88,6 +93,7 @@ void Pipeline::send(std::vector<Message> messages) {
   }
   // No reading here: an answer taken off the socket now would leave nothing for poll() to see.
   flush();
+  stop_behind_flight(connection_);
 }
 
 void Pipeline::flush() {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "pq/stop_point.h"
 #include "pq/transaction.h"
 
 namespace tenantctl {
@@ -55,6 +56,7 @@ void RunRecorder::begin(RunStart run) {
   if (!late_) {
     stands_ = attempt([this](RunLedger& ledger) { ledger.begin(run_, options_.locks); });
     run_.groups.clear();
+    pq::stop_point(pq::StopPoint::ledger_begun, "", &pipeline_->connection());
   }
   written_ = pq::Clock::now();
 }
@@ -113,6 +115,7 @@ void RunRecorder::end(RunState state) {
   if (!why_not_.empty()) {
     end_.message = "not every schema was recorded: " + why_not_;
   }
+  pq::stop_point(pq::StopPoint::ledger_due, "", &pipeline_->connection());
   attempt([this](RunLedger& ledger) {
     if (late_) {
       ledger.record(run_, end_, rows_);
@@ -120,6 +123,7 @@ void RunRecorder::end(RunState state) {
       ledger.end(run_.id, end_, rows_);
     }
   });
+  pq::stop_point(pq::StopPoint::ledger_ended, "", &pipeline_->connection());
   rows_.clear();
 }
 

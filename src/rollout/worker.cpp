@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "migrate/segment_points.h"
+#include "pq/stop_point.h"
+
 namespace tenantctl {
 namespace {
 
@@ -114,6 +117,7 @@ void Worker::continue_holder(bool may_begin, pq::Deadline now) {
 void Worker::send_segment(Job& job, pq::Deadline now) {
   const bool exclusive = job.wants_room();
   Segment segment = job.take(now);
+  announce_points(job.schema(), segment);
   const bool discards = !segment.alone && job.leaves_traces();
   const bool took_setup = segment.discards;
   try {
@@ -194,6 +198,7 @@ void Worker::advance_connecting(pq::Deadline now) {
     discard_due_ = false;
     unlock_due_ = false;
     schemas_ = 0;
+    pq::stop_point(pq::StopPoint::connected, "", connection_.get());
     send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
   } catch (const pq::ConnectFailed& error) {
     connect_failed(error, now);
@@ -262,6 +267,10 @@ void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Dead
   switch (flight.purpose) {
     case Purpose::segment:
       unlock_due_ = unlock_due_ || (flight.holds_lock && answer.failure() != nullptr);
+      pq::stop_point(flight.job == holder_ && !holder_->is_recording()
+                         ? pq::StopPoint::outside_answered
+                         : pq::StopPoint::segment_answered,
+                     flight.job->schema(), connection_.get());
       flight.job->fold(answer, now);
       if (flight.job == holder_ && flight.job->holds_connection()) {
         return;
@@ -291,6 +300,7 @@ void Worker::check_setup(const pq::FlightAnswer& answer) {
   const pq::Answer* failure = answer.failure();
   if (failure == nullptr) {
     failed_setups_ = 0;
+    pq::stop_point(pq::StopPoint::set_up, "", connection_.get());
   } else if (failure->error->is("57014")) {
     send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
   } else if (!failure->error->is("25P02")) {

@@ -1,0 +1,2 @@
+-- migrate:up transaction:false
+INSERT INTO public.journal VALUES (:'schema', 6);

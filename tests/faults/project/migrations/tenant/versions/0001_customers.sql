@@ -1,0 +1,4 @@
+-- migrate:up
+CREATE TABLE r1 (id int PRIMARY KEY, name text);
+INSERT INTO r1 SELECT n, 'customer ' || n FROM generate_series(1, 50) AS n;
+INSERT INTO public.journal VALUES (:'schema', 1);

@@ -1,0 +1,10 @@
+-- migrate:up
+CREATE TABLE r4 (id int PRIMARY KEY, total numeric);
+DO $$
+BEGIN
+  FOR n IN 1..10 LOOP
+    INSERT INTO r4 VALUES (n, n * 1.5);
+  END LOOP;
+END
+$$;
+INSERT INTO public.journal VALUES (:'schema', 4);
