@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from judge import Judge
-from stage import PLACES, Look, DATABASE
+from stage import DATABASE, PLACES, Broken, Look
 
 ACTIONS = {
     "kill": "kill -9",
@@ -28,7 +28,8 @@ class Spot:
     hit: int = 1
     places: tuple = EVERY
     what: str = ""
-    overlay: str = None
+    overlay: str = None  # a revision more: "decision", "escape"
+    down: bool = False  # downgrade-all base instead of upgrade-all
 
     def label(self):
         return f"{self.point}{f' {self.hit}' if self.hit > 1 else ''}"
@@ -79,7 +80,9 @@ SPOTS = [
     Spot("after-statement", 7, TENANT, "DO block"),
     Spot("after-close", 2, TENANT),
     Spot("after-commit", 3, TENANT),
-    Spot("after-guard", 4, TENANT, "repeatable"),
+    Spot("after-guard", 4, TENANT, "guard lifted for SET CONSTRAINTS"),
+    Spot("after-guard", 6, TENANT, "guard set again"),
+    Spot("after-guard", 7, TENANT, "repeatable"),
     Spot("after-commit", 5, TENANT, "repeatable"),
     Spot("segment-sent", 9, TENANT, "three COMMITs done, answer unread"),
     Spot("segment-answered", 8, TENANT),
@@ -91,6 +94,27 @@ SPOTS = [
     Spot("segment-sent", 12, ("middle",), "no index: done, answer unread", "decision"),
     Spot("outside-answered", 2, ("middle",), "no index: answer read", "decision"),
     Spot("outside-progress", 2, ("middle",), "no index: confirmed", "decision"),
+    # The way back: revisions 5 and 4 in one segment, 3 outside a transaction, 2 and 1 in another.
+    Spot("run-planned", places=("-",), down=True),
+    Spot("segment-due", 1, TENANT, down=True),
+    Spot("after-entry", 1, TENANT, "lock taken, kept for the segment", down=True),
+    Spot("after-place", 1, TENANT, "fresh read", down=True),
+    Spot("after-guard", 1, TENANT, "row guarded", down=True),
+    Spot("after-statement", 1, TENANT, down=True),
+    Spot("after-close", 1, TENANT, "row removed", down=True),
+    Spot("after-row", 1, TENANT, "repeatables forgotten", down=True),
+    Spot("after-commit", 1, TENANT, down=True),
+    Spot("after-guard", 2, TENANT, "second revision under the kept lock", down=True),
+    Spot("segment-sent", 1, TENANT, "COMMIT done, answer unread", down=True),
+    Spot("outside-running", 1, TENANT, "row running, committed", down=True),
+    Spot("outside-statement", 1, TENANT, "DROP INDEX under way, waits for a writer", down=True),
+    Spot("segment-sent", 4, TENANT, "index dropped, answer unread", down=True),
+    Spot("outside-progress", 1, TENANT, "progress committed", down=True),
+    Spot("outside-row", 3, TENANT, "row removed, not committed", down=True),
+    Spot("outside-applied", 1, TENANT, "row removed, committed", down=True),
+    Spot("after-close", 3, TENANT, "row of definitions removed", down=True),
+    Spot("after-commit", 4, TENANT, down=True),
+    Spot("ledger-due", places=("-",), down=True),
 ]
 
 
@@ -105,7 +129,8 @@ class Case:
         action = ACTIONS.get(self.action, "no fault")
         return f"{self.spot.label()} / {action} / {self.place}" + (
             f" / without {self.broken}" if self.broken else "") + (
-            f" / {self.spot.overlay}" if self.spot.overlay else "")
+            f" / {self.spot.overlay}" if self.spot.overlay else "") + (
+            " / downgrade" if self.spot.down else "")
 
 
 def whole_product():
@@ -125,7 +150,7 @@ CONTROLS = {
     "lock": [Case(Spot("outside-running", 1, TENANT), "second", "first", "lock"),
              Case(Spot("outside-statement", 1, TENANT), "second", "first", "lock"),
              Case(Spot("outside-running", 1, TENANT), "second", "last", "lock")],
-    "guard": [Case(Spot("after-statement", 14, TENANT, "", "escape"), action, "first", "guard")
+    "guard": [Case(Spot("after-statement", 15, TENANT, "", "escape"), action, "first", "guard")
               for action in ("kill", "terminate")],
     "order": [Case(Spot("after-row", 1, TENANT), action, "first", "order")
               for action in ("kill", "terminate", "server")],
@@ -136,7 +161,7 @@ CONTROLS = {
 BASELINES = {
     "guard": [Case(Spot("after-statement", hit, TENANT, "", "escape"), action, "first",
                    "first-token")
-              for hit, action in ((13, "kill"), (14, "kill"), (14, "terminate"))],
+              for hit, action in ((14, "kill"), (15, "kill"), (15, "terminate"))],
 }
 
 
@@ -150,14 +175,15 @@ class Trial:
 
     def __init__(self, stage, case):
         self.stage, self.case = stage, case
-        self.judge = Judge(stage, case.spot.overlay)
+        self.judge = Judge(stage, case.spot.overlay, case.spot.down)
         self.struck = False
         self.code = None
         self.blocker = None
 
     def result(self, seconds):
         return {"case": self.case.name(), "point": self.case.spot.label(),
-                "overlay": self.case.spot.overlay, "action": self.case.action,
+                "group": "downgrade" if self.case.spot.down else self.case.spot.overlay or "",
+                "action": self.case.action,
                 "place": self.case.place, "struck": self.struck, "code": self.code,
                 "checks": self.judge.checks, "violations": self.judge.violations,
                 "seconds": round(seconds, 3)}
@@ -166,6 +192,10 @@ class Trial:
         begin = time.monotonic()
         stage = self.stage
         stage.reset(self.case.spot.overlay)
+        if self.case.spot.down:
+            ready = stage.upgrade()
+            if ready.wait() != 0:
+                raise Broken(f"the fleet is not at head: {ready.text()}")
         if self.case.action == "none":
             self.struck = True
             self.run_again()
@@ -189,7 +219,12 @@ class Trial:
         spot = self.case.spot
         schema = PLACES.get(self.case.place, "")
         point, hit = (("outside-running", 1) if self.is_under_way() else (spot.point, spot.hit))
-        return self.stage.upgrade(f"{point}:{schema}:{hit}:{door.path}", self.case.broken)
+        return self.go(f"{point}:{schema}:{hit}:{door.path}")
+
+    def go(self, fault=None):
+        if self.case.spot.down:
+            return self.stage.downgrade(fault, self.case.broken)
+        return self.stage.upgrade(fault, self.case.broken)
 
     def is_under_way(self):
         return self.case.spot.point == "outside-statement" and self.case.spot.overlay is None
@@ -258,8 +293,9 @@ class Trial:
         return None
 
     def second(self, door):
-        other = self.stage.upgrade(broken=self.case.broken)
-        end = time.monotonic() + 0.4
+        other = self.go()
+        # Without its protection nothing holds it up: it goes all the way.
+        end = time.monotonic() + (3 if self.case.broken else 0.5)
         while time.monotonic() < end and other.process.poll() is None:
             time.sleep(0.01)
         self.judge.check()
@@ -302,7 +338,7 @@ class Trial:
 
     def run_again(self):
         """G5: the same command ends at its target, and nothing is left to clean up."""
-        again = self.stage.upgrade(broken=self.case.broken)
+        again = self.go()
         code = again.wait()
         if self.case.spot.overlay == "decision" and code == 1:
             code = self.decide(again)

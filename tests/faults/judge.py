@@ -45,9 +45,9 @@ TRANSACTIONAL = {"shared": [1], "tenant": [1, 2, 4, 5]}
 
 
 class Judge:
-    def __init__(self, stage, overlay=None):
+    def __init__(self, stage, overlay=None, down=False):
         self.stage = stage
-        self.overlay = overlay
+        self.overlay, self.down = overlay, down
         self.checks = 0
         self.violations = []
 
@@ -55,6 +55,17 @@ class Judge:
 
     def observe(self):
         """{schema: what a REPEATABLE READ session sees}."""
+        while True:
+            seen = self.look()
+            # A version table that was committed between the question who has one and the snapshot.
+            if all("rows" in found for found in seen.values()
+                   if "tenantctl_version" in found["relations"]):
+                break
+        for schema in seen.values():
+            schema.setdefault("rows", [])
+        return seen
+
+    def look(self):
         look = self.stage.look
         there = look.need("SELECT n.nspname FROM pg_catalog.pg_class c "
                           "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -69,9 +80,7 @@ class Judge:
                 seen.setdefault(part["schema"], {}).update(part)
             elif line != "0":
                 self.violate("public", f"{line} relations in public that belong to a tenant")
-        for schema in seen.values():
-            schema.setdefault("rows", [])
-        return seen
+        return {schema: found for schema, found in seen.items() if "relations" in found}
 
     def violate(self, schema, what):
         self.violations.append(f"{schema}: {what}")
@@ -100,7 +109,8 @@ class Judge:
             self.check_effect(schema, found, revision, rows.get(revision))
         if schema != "shared":
             self.check_index(schema, found, rows.get(3))
-            self.check_view(schema, found, repeatables)
+            if not self.down:  # a downgrade forgets repeatables, and leaves what they made
+                self.check_view(schema, found, repeatables)
         if self.overlay == "decision" and schema != "shared":
             self.check_decision(schema, found, rows.get(6))
         self.check_prefix(schema, found, rows)
@@ -189,16 +199,16 @@ class Judge:
 
     def behind(self, seen):
         """Schemas that are not at the target."""
-        revisions = {"shared": 1, "tenant": 6 if self.overlay else 5}
+        revisions = {"shared": 1, "tenant": 0 if self.down else 6 if self.overlay else 5}
         result = []
         for schema in SCHEMAS:
             rows = seen.get(schema, {}).get("rows", [])
             wanted = revisions["shared" if schema == "shared" else "tenant"]
             applied = [row for row in rows if row["state"] == "applied"
                        and row["position"] < FIRST_REPEATABLE]
-            repeatable = schema == "shared" or any(row["position"] >= FIRST_REPEATABLE
-                                                   for row in rows)
-            if len(applied) != wanted or not repeatable:
+            repeatable = any(row["position"] >= FIRST_REPEATABLE for row in rows)
+            wants_repeatable = schema != "shared" and not self.down
+            if len(applied) != wanted or repeatable != wants_repeatable:
                 result.append(schema)
         return result
 

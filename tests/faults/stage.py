@@ -290,6 +290,10 @@ class Stage:
         return self.start("upgrade-all", "--jobs", str(jobs), "--depth", "3", "--output", "json",
                           "--quiet", fault=fault, broken=broken)
 
+    def downgrade(self, fault=None, broken=None):
+        return self.start("downgrade-all", "base", "--yes", "--jobs", "2", "--depth", "3",
+                          "--output", "json", "--quiet", fault=fault, broken=broken)
+
     def door(self):
         self.doors += 1
         return Door(self.folder, self.doors)

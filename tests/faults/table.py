@@ -23,20 +23,27 @@ def cell(answers):
     return f"**{text}: {wrong} wrong**" if wrong else text
 
 
+def codes(answers):
+    found = [answer["code"] for answer in answers]
+    return ", ".join(f"{code}: {found.count(code)}" for code in sorted(set(found), key=str))
+
+
 def write_matrix(answers):
     answers = [answer for answer in answers if "error" not in answer]
     if not answers:
         return True
-    points = list(dict.fromkeys((answer["overlay"] or "", answer["point"]) for answer in answers))
+    points = list(dict.fromkeys((answer["group"], answer["point"]) for answer in answers))
     points.sort(key=lambda point: point[0])
     print("\nFaults that struck, by the point at which the program was stopped (a number behind the "
           "point: the how-manieth time that the schema came by).\n")
     row("point", *ACTIONS.values())
     row("---", *["---:"] * len(ACTIONS))
-    for overlay, point in points:
-        here = [a for a in answers if (a["overlay"] or "", a["point"]) == (overlay, point)]
-        row(point + (f" ({overlay})" if overlay else ""),
+    for group, point in points:
+        here = [a for a in answers if (a["group"], a["point"]) == (group, point)]
+        row(point + (f" ({group})" if group else ""),
             *(cell([a for a in here if a["action"] == action]) for action in ACTIONS))
+    row("the run then ended with", *(codes([a for a in answers if a["action"] == action])
+                                     for action in ACTIONS))
     struck = sum(answer["struck"] for answer in answers)
     wrong = count(answers, "violations")
     print(f"\n{len(answers)} faults injected, {struck} struck, {count(answers, 'checks')} "
@@ -68,6 +75,14 @@ def write_controls(controls, baselines, calm):
         row(f"the attack on the {name}, with it", len(here), wrong,
             "nothing to catch" if not wrong else "**VIOLATED**", "")
     return good
+
+
+def write_planted(answers):
+    answers = [answer for answer in answers if "error" not in answer]
+    if answers:
+        seen = sum(answer["seen"] for answer in answers)
+        print(f"\n{len(answers)} wrongs put in by hand, {seen} seen")
+    return not count(answers, "violations")
 
 
 def write_random(answers):

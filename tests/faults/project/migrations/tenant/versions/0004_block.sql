@@ -8,3 +8,8 @@ BEGIN
 END
 $$;
 INSERT INTO public.journal VALUES (:'schema', 4);
+
+-- migrate:down
+DROP VIEW IF EXISTS totals;
+DROP TABLE r4;
+DELETE FROM public.journal WHERE schema = :'schema' AND revision IN (4, 100);
