@@ -27,7 +27,8 @@ SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& 
 // What was made before a revision failed is taken away again: a tenant is whole or not there.
 void undo_failed(const Context& context, Session& session, Report& report) {
   for (SchemaReport& schema : report.schemas) {
-    if (!is_problem(schema.result) || schema.steps == 0)
+    const bool made_something = schema.steps > 0 || schema.revision > 0;
+    if (!is_problem(schema.result) || !made_something)
       continue;
     const VersionTable table(SchemaName::existing(schema.schema),
                              table_options(context.settings, session.run_id()));
@@ -100,15 +101,20 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
   Migration migration;
   migration.tenants = true;
   migration.create = Missing::schema;
-  migration.standings = [](Session& session, const Fleet& fleet,
-                           const std::vector<std::uint32_t>& selected,
-                           const RevisionFolder& folder) {
+  std::string run_id;
+  migration.standings = [&run_id](Session& session, const Fleet& fleet,
+                                  const std::vector<std::uint32_t>& selected,
+                                  const RevisionFolder& folder) {
     refuse_existing(fleet, selected);
+    run_id = session.run_id();
     return session.standings(fleet, selected, folder);
   };
-  migration.plan = [](const RevisionFolder& folder, const History& history, Missing missing) {
-    // Somebody was quicker, since the fleet was read.
-    if (missing != Missing::schema) {
+  migration.plan = [&run_id](const RevisionFolder& folder, const History& history,
+                             Missing missing) {
+    // The connection was lost behind a COMMIT of our own: the first row tells whose schema it is.
+    const bool is_ours = !history.empty() && history.front().run_id == run_id;
+    if (missing != Missing::schema && !is_ours) {
+      // Somebody was quicker, since the fleet was read.
       throw HistoryError("a schema of that name is there already",
                          "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
                          "existing schema a version table.");

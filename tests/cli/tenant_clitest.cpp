@@ -40,6 +40,25 @@ TEST_SUITE("cli/tenant create") {
     CHECK(fault(project.run({"tenant", "create", "acme"}), 0) == "");
   }
 
+  TEST_CASE("a connection lost behind a COMMIT of the tenant's own does not end it half-made") {
+    Project project;
+    project.write_abc();
+    project.database.execute("CREATE SEQUENCE public.visits");
+    project.write("tenant/0004_lost.sql",
+                  "SELECT CASE WHEN nextval('public.visits') = 1 "
+                  "THEN pg_terminate_backend(pg_backend_pid()) END;");
+    CHECK(fault(project.run({"tenant", "create", "acme"}), 0,
+                {"tenant   acme: applied, at 0004_lost"}) == "");
+    CHECK(project.database.value("SELECT last_value FROM public.visits") == "2");
+    CHECK(project.revision_of("acme") == "0004_lost");
+    // What was made before the loss is known from the rows alone, and taken away as well.
+    project.write("tenant/0005_bad.sql", "SELECT 1 / 0;");
+    project.database.execute("ALTER SEQUENCE public.visits RESTART");
+    CHECK(fault(project.run({"tenant", "create", "other"}), 1,
+                {"division by zero", "HINT: Nothing of the tenant was kept.\n"}) == "");
+    CHECK_FALSE(project.has_schema("other"));
+  }
+
   TEST_CASE("what is there already is not touched") {
     Project project;
     project.write_abc();

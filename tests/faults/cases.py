@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from judge import Judge
-from stage import DATABASE, PLACES, Broken, Look
+from stage import DATABASE, NEW, PLACES, Broken, Look
 
 ACTIONS = {
     "kill": "kill -9",
@@ -29,7 +29,7 @@ class Spot:
     places: tuple = EVERY
     what: str = ""
     overlay: str = None  # a revision more: "decision", "escape"
-    down: bool = False  # downgrade-all base instead of upgrade-all
+    journey: str = "upgrade"  # "downgrade": downgrade-all base; "create": tenant create
 
     def label(self):
         return f"{self.point}{f' {self.hit}' if self.hit > 1 else ''}"
@@ -95,26 +95,39 @@ SPOTS = [
     Spot("outside-answered", 2, ("middle",), "no index: answer read", "decision"),
     Spot("outside-progress", 2, ("middle",), "no index: confirmed", "decision"),
     # The way back: revisions 5 and 4 in one segment, 3 outside a transaction, 2 and 1 in another.
-    Spot("run-planned", places=("-",), down=True),
-    Spot("segment-due", 1, TENANT, down=True),
-    Spot("after-entry", 1, TENANT, "lock taken, kept for the segment", down=True),
-    Spot("after-place", 1, TENANT, "fresh read", down=True),
-    Spot("after-guard", 1, TENANT, "row guarded", down=True),
-    Spot("after-statement", 1, TENANT, down=True),
-    Spot("after-close", 1, TENANT, "row removed", down=True),
-    Spot("after-row", 1, TENANT, "repeatables forgotten", down=True),
-    Spot("after-commit", 1, TENANT, down=True),
-    Spot("after-guard", 2, TENANT, "second revision under the kept lock", down=True),
-    Spot("segment-sent", 1, TENANT, "COMMIT done, answer unread", down=True),
-    Spot("outside-running", 1, TENANT, "row running, committed", down=True),
-    Spot("outside-statement", 1, TENANT, "DROP INDEX under way, waits for a writer", down=True),
-    Spot("segment-sent", 4, TENANT, "index dropped, answer unread", down=True),
-    Spot("outside-progress", 1, TENANT, "progress committed", down=True),
-    Spot("outside-row", 3, TENANT, "row removed, not committed", down=True),
-    Spot("outside-applied", 1, TENANT, "row removed, committed", down=True),
-    Spot("after-close", 3, TENANT, "row of definitions removed", down=True),
-    Spot("after-commit", 4, TENANT, down=True),
-    Spot("ledger-due", places=("-",), down=True),
+    Spot("run-planned", places=("-",), journey="downgrade"),
+    Spot("segment-due", 1, TENANT, journey="downgrade"),
+    Spot("after-entry", 1, TENANT, "lock taken, kept for the segment", journey="downgrade"),
+    Spot("after-place", 1, TENANT, "fresh read", journey="downgrade"),
+    Spot("after-guard", 1, TENANT, "row guarded", journey="downgrade"),
+    Spot("after-statement", 1, TENANT, journey="downgrade"),
+    Spot("after-close", 1, TENANT, "row removed", journey="downgrade"),
+    Spot("after-row", 1, TENANT, "repeatables forgotten", journey="downgrade"),
+    Spot("after-commit", 1, TENANT, journey="downgrade"),
+    Spot("after-guard", 2, TENANT, "second revision under the kept lock", journey="downgrade"),
+    Spot("segment-sent", 1, TENANT, "COMMIT done, answer unread", journey="downgrade"),
+    Spot("outside-running", 1, TENANT, "row running, committed", journey="downgrade"),
+    Spot("outside-statement", 1, TENANT, "DROP INDEX under way, waits for a writer", journey="downgrade"),
+    Spot("segment-sent", 4, TENANT, "index dropped, answer unread", journey="downgrade"),
+    Spot("outside-progress", 1, TENANT, "progress committed", journey="downgrade"),
+    Spot("outside-row", 3, TENANT, "row removed, not committed", journey="downgrade"),
+    Spot("outside-applied", 1, TENANT, "row removed, committed", journey="downgrade"),
+    Spot("after-close", 3, TENANT, "row of definitions removed", journey="downgrade"),
+    Spot("after-commit", 4, TENANT, journey="downgrade"),
+    Spot("ledger-due", places=("-",), journey="downgrade"),
+    # Two new tenants: each is there at the newest revision, or not at all. Only a program that was
+    # killed, or lost the server, may leave one at an earlier revision, whole; upgrade-all goes on.
+    *(Spot(point, hit, ("new",), what, journey="create") for point, hit, what in [
+        ("segment-due", 1, ""),
+        ("after-install", 1, "CREATE SCHEMA"),
+        ("after-install", 2, "CREATE TABLE of the version table"),
+        ("after-statement", 1, ""),
+        ("after-commit", 1, "first revision committed, more to come"),
+        ("segment-sent", 1, "two COMMITs done, answer unread"),
+        ("segment-answered", 1, ""),
+        ("outside-running", 1, "row running, committed"),
+        ("after-commit", 4, ""),
+        ("ledger-due", 1, "")]),
 ]
 
 
@@ -130,7 +143,7 @@ class Case:
         return f"{self.spot.label()} / {action} / {self.place}" + (
             f" / without {self.broken}" if self.broken else "") + (
             f" / {self.spot.overlay}" if self.spot.overlay else "") + (
-            " / downgrade" if self.spot.down else "")
+            "" if self.spot.journey == "upgrade" else f" / {self.spot.journey}")
 
 
 def whole_product():
@@ -175,14 +188,15 @@ class Trial:
 
     def __init__(self, stage, case):
         self.stage, self.case = stage, case
-        self.judge = Judge(stage, case.spot.overlay, case.spot.down)
+        self.judge = Judge(stage, case.spot.overlay, case.spot.journey)
         self.struck = False
         self.code = None
         self.blocker = None
 
     def result(self, seconds):
         return {"case": self.case.name(), "point": self.case.spot.label(),
-                "group": "downgrade" if self.case.spot.down else self.case.spot.overlay or "",
+                "group": self.case.spot.overlay or (
+                    "" if self.case.spot.journey == "upgrade" else self.case.spot.journey),
                 "action": self.case.action,
                 "place": self.case.place, "struck": self.struck, "code": self.code,
                 "checks": self.judge.checks, "violations": self.judge.violations,
@@ -192,7 +206,7 @@ class Trial:
         begin = time.monotonic()
         stage = self.stage
         stage.reset(self.case.spot.overlay)
-        if self.case.spot.down:
+        if self.case.spot.journey != "upgrade":
             ready = stage.upgrade()
             if ready.wait() != 0:
                 raise Broken(f"the fleet is not at head: {ready.text()}")
@@ -217,13 +231,15 @@ class Trial:
 
     def start(self, door):
         spot = self.case.spot
-        schema = PLACES.get(self.case.place, "")
+        schema = "" if spot.point.startswith("ledger") else PLACES.get(self.case.place, "")
         point, hit = (("outside-running", 1) if self.is_under_way() else (spot.point, spot.hit))
         return self.go(f"{point}:{schema}:{hit}:{door.path}")
 
     def go(self, fault=None):
-        if self.case.spot.down:
+        if self.case.spot.journey == "downgrade":
             return self.stage.downgrade(fault, self.case.broken)
+        if self.case.spot.journey == "create":
+            return self.stage.create(fault)
         return self.stage.upgrade(fault, self.case.broken)
 
     def is_under_way(self):
@@ -324,6 +340,9 @@ class Trial:
             wanted = (1, -9)
         elif self.case.spot.overlay == "decision":
             wanted = {"kill": (-9,), "term": (130, -15)}.get(self.case.action, (0, 1))
+        elif self.case.spot.journey == "create":
+            self.judge_new(code, who)
+            return
         else:
             on_control = self.case.place == "-" and self.case.spot.point not in (
                 "run-connected", "session-set-up")
@@ -336,9 +355,23 @@ class Trial:
             self.judge.check_target(seen, who)
         self.judge.check_report(run, seen)
 
+    def judge_new(self, code, who):
+        """Of the second run one or the other makes a tenant: who comes late says so."""
+        on_control = self.case.spot.point.startswith("ledger")
+        if code not in {"kill": (-9,), "term": (130, 0) if on_control else (130,),
+                        "server": (0, 1, 3), "second": (0, 1, 2)}.get(self.case.action, (0,)):
+            self.judge.violate("-", f"{who} ended with {code}")
+        seen = self.judge.check()
+        halves = [schema for schema in self.judge.behind(seen) if schema in seen]
+        missing = [schema for schema in NEW if schema not in seen]
+        if code == 0 and (halves or missing):
+            self.judge.violate(", ".join(halves + missing), f"{who} ended with 0")
+        if halves and self.case.action not in ("kill", "server", "second"):
+            self.judge.violate(", ".join(halves), f"half-made, and {who} ended with {code}")
+
     def run_again(self):
         """G5: the same command ends at its target, and nothing is left to clean up."""
-        again = self.go()
+        again = self.stage.upgrade() if self.case.spot.journey == "create" else self.go()
         code = again.wait()
         if self.case.spot.overlay == "decision" and code == 1:
             code = self.decide(again)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import time
 
-from stage import SCHEMAS, TENANTS
+from stage import NEW, SCHEMAS, TENANTS, Broken
 
 FIRST_REPEATABLE = 1 << 62
 
@@ -29,7 +30,7 @@ SELECT pg_catalog.json_build_object(
     AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
     WHERE c.relnamespace = n.oid AND c.relname = 'tenantctl_version'))
 FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY (ARRAY[%s])
-""" % ", ".join(f"'{schema}'" for schema in SCHEMAS)
+""" % ", ".join(f"'{schema}'" for schema in [*SCHEMAS, *NEW])
 
 ROWS = """SELECT pg_catalog.json_build_object('schema', '{0}', 'rows', COALESCE((
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object('position', v.position,
@@ -45,9 +46,9 @@ TRANSACTIONAL = {"shared": [1], "tenant": [1, 2, 4, 5]}
 
 
 class Judge:
-    def __init__(self, stage, overlay=None, down=False):
+    def __init__(self, stage, overlay=None, journey="upgrade"):
         self.stage = stage
-        self.overlay, self.down = overlay, down
+        self.overlay, self.down = overlay, journey == "downgrade"
         self.checks = 0
         self.violations = []
 
@@ -55,15 +56,16 @@ class Judge:
 
     def observe(self):
         """{schema: what a REPEATABLE READ session sees}."""
-        while True:
+        for _ in range(200):
             seen = self.look()
-            # A version table that was committed between the question who has one and the snapshot.
-            if all("rows" in found for found in seen.values()
-                   if "tenantctl_version" in found["relations"]):
-                break
-        for schema in seen.values():
-            schema.setdefault("rows", [])
-        return seen
+            # A version table may come, or go, between the question who has one and the snapshot.
+            if seen is not None and all("rows" in found for found in seen.values()
+                                        if "tenantctl_version" in found["relations"]):
+                for schema in seen.values():
+                    schema.setdefault("rows", [])
+                return seen
+            time.sleep(0.02)
+        raise Broken("the fleet could not be observed")
 
     def look(self):
         look = self.stage.look
@@ -71,8 +73,10 @@ class Judge:
                           "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                           "WHERE c.relname = 'tenantctl_version'")
         questions = [CATALOG, STRAYS, *(ROWS.format(schema) for schema in there)]
-        lines = look.need("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                          + "; ".join(questions) + "; COMMIT")
+        lines = look.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                         + "; ".join(questions) + "; COMMIT")
+        if lines is None or look.is_refusal(lines):
+            return None
         seen = {}
         for line in lines:
             if line.startswith("{"):
@@ -201,7 +205,7 @@ class Judge:
         """Schemas that are not at the target."""
         revisions = {"shared": 1, "tenant": 0 if self.down else 6 if self.overlay else 5}
         result = []
-        for schema in SCHEMAS:
+        for schema in [*SCHEMAS, *(new for new in NEW if new in seen)]:
             rows = seen.get(schema, {}).get("rows", [])
             wanted = revisions["shared" if schema == "shared" else "tenant"]
             applied = [row for row in rows if row["state"] == "applied"

@@ -17,7 +17,8 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 TENANTS = [f"tenant_{number}" for number in range(1, 7)]
 SCHEMAS = ["shared", *TENANTS]
-PLACES = {"shared": "shared", "first": TENANTS[0], "middle": TENANTS[2], "last": TENANTS[-1]}
+NEW = ["tenant_7", "tenant_8"]
+PLACES = {"shared": "shared", "new": NEW[-1], "first": TENANTS[0], "middle": TENANTS[2], "last": TENANTS[-1]}
 RUN_SECONDS = 90
 ANSWER_SECONDS = 30
 ROLE = "migrator"
@@ -82,13 +83,17 @@ class Look:
             answer += piece
         return answer.removesuffix(self.END).decode(errors="replace").splitlines()
 
+    @staticmethod
+    def is_refusal(lines):
+        return any("ERROR:" in line or "FATAL:" in line or "connection to server" in line
+                   for line in lines)
+
     def need(self, sql):
         """ask() until it is answered without an error."""
         lines = None
         for _ in range(40):
             lines = self.ask(sql)
-            if lines is not None and not any("ERROR:" in line or "FATAL:" in line
-                                             or "connection to server" in line for line in lines):
+            if lines is not None and not self.is_refusal(lines):
                 return lines
             self.close()
             time.sleep(0.05)
@@ -238,7 +243,7 @@ class Stage:
         self.until(f"SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = '{ROLE}'")
         self.look.need(
             "SET client_min_messages = error; BEGIN; "
-            f"DROP SCHEMA IF EXISTS tenantctl, {', '.join(SCHEMAS)} CASCADE; "
+            f"DROP SCHEMA IF EXISTS tenantctl, {', '.join(SCHEMAS + NEW)} CASCADE; "
             f"TRUNCATE public.journal; {self.blank} COMMIT")
         versions = self.project / "migrations/tenant/versions"
         if overlay != self.overlay:
@@ -293,6 +298,10 @@ class Stage:
     def downgrade(self, fault=None, broken=None):
         return self.start("downgrade-all", "base", "--yes", "--jobs", "2", "--depth", "3",
                           "--output", "json", "--quiet", fault=fault, broken=broken)
+
+    def create(self, fault=None):
+        return self.start("tenant", "create", *NEW, "--jobs", "2", "--depth", "3",
+                          "--output", "json", "--quiet", fault=fault)
 
     def door(self):
         self.doors += 1
