@@ -3,7 +3,8 @@
 
 A TCP proxy on 127.0.0.1 in front of HOST:PORT that makes a round trip take MS milliseconds longer
 (20): what arrives leaves again half of that later, in either direction. Its first line of output
-is the port it listens on (0, the default: any free one). SIGTERM ends it.
+is the port it listens on (0, the default: any free one). SIGTERM ends it. A HOST with a slash in
+front is the folder of PostgreSQL's Unix socket.
 
 Only time is added: every chunk has a due time of its own, so that many are under way at once and
 the bandwidth stays. Opening a connection costs a round trip too, as TCP's handshake would.
@@ -110,19 +111,24 @@ class Client(Direction):
         self.task = self.loop.create_task(self.connect())
 
     async def connect(self):
+        host, port = self.address
         try:
-            await self.loop.create_connection(lambda: self.other, *self.address)
+            if host.startswith("/"):
+                await self.loop.create_unix_connection(lambda: self.other,
+                                                       f"{host}/.s.PGSQL.{port}")
+            else:
+                await self.loop.create_connection(lambda: self.other, host, port)
         except OSError as error:
-            print(f"delay_proxy: {self.address[0]}:{self.address[1]}: {error}", file=sys.stderr)
+            print(f"delay_proxy: {host}:{port}: {error}", file=sys.stderr)
             self.transport.abort()
             return
         self.wait()
 
 
-async def serve(address, port, delay):
+async def serve(make_client, port):
+    """Until SIGTERM or SIGINT. `make_client` gives the protocol of a new connection."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Client(address, delay), "127.0.0.1", port,
-                                      backlog=1024)
+    server = await loop.create_server(make_client, "127.0.0.1", port, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,10 +159,15 @@ def main():
             usage(f"{word} needs a number")
     if len(rest) != 2 or not rest[1].isdigit() or rtt < 0:
         usage("expected HOST PORT, and a time that is not negative")
+    address = (rest[0], int(rest[1]))
+    run(lambda: Client(address, rtt / 2000), port)
+
+
+def run(make_client, port):
     # epoll counts whole milliseconds, select microseconds: with delays of 10 ms that matters.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     try:
-        loop.run_until_complete(serve((rest[0], int(rest[1])), port, rtt / 2000))
+        loop.run_until_complete(serve(make_client, port))
     except OSError as error:
         print(f"delay_proxy: {error}", file=sys.stderr)
         sys.exit(1)
