@@ -157,6 +157,7 @@ struct Pass {
 void carry_out(const Workplace& place, ScopeRun& run, const Pass& pass) {
   const Context& context = place.context;
   Session& session = place.session;
+  session.revive();
   RolloutOptions options = session.rollout_options(run.plan.has_steps());
   if (options.budgets.duration)
     *options.budgets.duration -= pass.spent;
@@ -316,6 +317,7 @@ bool may_follow(const Workplace& place, const Report& report) {
 // Selected tenants that were not there when the fleet was read last, and have something to do.
 ScopeRun plan_newcomers(const Workplace& place, Fleet& known) {
   const Settings& settings = place.context.settings;
+  place.session.revive();
   Fleet fleet = place.session.fleet();
   fleet.remove(known);
   known.add_names(fleet);
@@ -366,6 +368,21 @@ void follow(const Workplace& place, ScopeRun& run) {
   }
 }
 
+// What the scope before did must still be told when the server is not there any more.
+void begin_scope(const Workplace& place, ScopeRun& run, bool is_first) {
+  try {
+    carry_out(place, run, {});
+  } catch (const pq::ConnectionLost& error) {
+    if (is_first)
+      throw;
+    run.report = not_started(run.plan, error.what());
+  } catch (const UnavailableError& error) {
+    if (is_first)
+      throw;
+    run.report = not_started(run.plan, error.what());
+  }
+}
+
 // The second scope only begins when the first went well.
 void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
   const Migration& migration = place.migration;
@@ -381,7 +398,7 @@ void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
                                                       : "not every tenant was taken back");
     } else {
       recorder.enter(run->scope);
-      carry_out(place, *run, {});
+      begin_scope(place, *run, run == runs.front());
       if (is_tenants && takes_time && follows_newcomers(place.context, migration))
         follow(place, *run);
       if (is_tenants && migration.after)

@@ -96,6 +96,8 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "a connection past the pooler, for what a pooler cannot carry"));
   describe(add_duration(command, "--connect-timeout", settings.connect_timeout,
                         "how long to wait for a connection"));
+  describe(add_duration(command, "--answer-timeout", settings.answer_timeout,
+                        "how long to wait for an answer to a question of our own"));
   describe(
       add_setting(command, "--shared-schema", settings.shared_schema, "schema of the shared scope")
           ->capture_default_str());

@@ -13,6 +13,7 @@
 #include "output/result_writer.h"
 #include "pq/transaction.h"
 #include "rollout/index_scans.h"
+#include "rollout/lock_holder.h"
 #include "rollout/sizing.h"
 #include "tenant/event_triggers.h"
 
@@ -200,16 +201,53 @@ Selection selection(const Context& context) {
 Session::Session(const Context& context) : context_(context), run_id_(random_uuid()) {
   // One open file a run, not one a schema; but a name that cannot be is refused before connecting.
   SchemaName::existing(context.settings.shared_schema);
-  connection_ = std::make_unique<pq::Connection>(
-      pq::Connection::open({.url = context.settings.database_url,
-                            .application_name = "tenantctl/" + run_id_.substr(0, 8),
-                            .timeout = context.settings.connect_timeout}));
+  connection_ = std::make_unique<pq::Connection>(pq::Connection::open(connect_options()));
   pipeline_ = std::make_unique<pq::Pipeline>(*connection_);
   check_server();
   warn_about_connection();
 }
 
-pq::Deadline Session::deadline() const { return pq::Clock::now() + 120s; }
+pq::ConnectOptions Session::connect_options() const {
+  return {.url = context_.settings.database_url,
+          .application_name = "tenantctl/" + run_id_.substr(0, 8),
+          .timeout = context_.settings.connect_timeout};
+}
+
+pq::Deadline Session::deadline() const {
+  return pq::Clock::now() + context_.settings.answer_timeout;
+}
+
+void Session::revive() {
+  const pq::Deadline until = pq::Clock::now() + context_.settings.reconnect_timeout;
+  auto pause = 100ms;
+  while (true) {
+    try {
+      if (pipeline_->is_lost()) {
+        const Backend lost = backend_;
+        pipeline_->restart(pq::Connection::open(connect_options()));
+        check_server();
+        // What the lost session holds, a schema's lock say, would otherwise be in our own way.
+        if (lost.is_known()) {
+          std::vector<pq::Message> messages;
+          messages.push_back(end_orphan(lost));
+          pipeline_->wait_for_answer(std::move(messages), deadline());
+        }
+      }
+      std::vector<pq::Message> messages;
+      messages.push_back({.sql = "SELECT 1"});
+      pipeline_->wait_for_answer(std::move(messages), deadline());
+      return;
+    } catch (const pq::ConnectionLost& error) {
+      if (pq::Clock::now() >= until)
+        throw pq::ConnectFailed(error.what(), error.hint(), "");
+    } catch (const pq::ConnectFailed&) {
+      if (pq::Clock::now() >= until || signal_count() > 0)
+        throw;
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, 2'000ms);
+  }
+}
 
 void Session::check_server() {
   if (connection_->server_version() < oldest_server) {
@@ -222,14 +260,18 @@ void Session::check_server() {
   std::string replication_role;
   std::vector<pq::Message> messages =
       pq::session_settings(server_version(), connection_->backend_pid());
-  messages.push_back({.sql = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), "
-                             "pg_catalog.current_setting('is_superuser'), "
-                             "pg_catalog.current_setting('session_replication_role')",
+  messages.push_back({.sql = fmt::format("SELECT pg_catalog.pg_is_in_recovery(), a.pid, "
+                                         "pg_catalog.current_setting('is_superuser'), {}, "
+                                         "pg_catalog.current_setting('session_replication_role') "
+                                         "FROM pg_catalog.pg_stat_activity a "
+                                         "WHERE a.pid = pg_catalog.pg_backend_pid()",
+                                         started_column),
                       .on_row = [&](const pq::Row& row) {
                         standby = row.text(0) == "t";
                         pid = std::stoi(std::string(row.text(1)));
                         superuser_ = row.text(2) == "on";
-                        replication_role = row.text(3);
+                        backend_ = {.pid = pid, .started = std::stoll(std::string(row.text(3)))};
+                        replication_role = row.text(4);
                       }});
   const pq::FlightAnswer answer = pipeline_->wait_for_answer(std::move(messages), deadline());
   if (const pq::Answer* failure = answer.failure())
@@ -248,6 +290,8 @@ void Session::check_server() {
         "Take the setting from the role (ALTER ROLE ... RESET) or the database.");
   }
   via_pooler_ = pid != connection_->backend_pid();
+  if (via_pooler_)
+    backend_ = {};
 }
 
 void Session::warn_about_connection() const {
@@ -288,10 +332,9 @@ std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& 
 
 RunRecorder::Options Session::recorder_options() const {
   return {.owners = context_.settings.owners,
-          .reconnect = {.url = context_.settings.database_url,
-                        .application_name = "tenantctl/" + run_id_.substr(0, 8),
-                        .timeout = context_.settings.connect_timeout},
-          .locks = !via_pooler_};
+          .reconnect = connect_options(),
+          .locks = !via_pooler_,
+          .reconnect_timeout = context_.settings.reconnect_timeout};
 }
 
 std::vector<Standing> Session::standings(const Fleet& fleet,
@@ -350,6 +393,8 @@ RolloutOptions Session::rollout_options(bool has_steps) {
   if (!options.worker.adapts)
     options.worker.depth = settings.depth;
   options.worker.reconnect_timeout = settings.reconnect_timeout;
+  options.control = connect_options();
+  options.silence = std::min<std::chrono::milliseconds>(30s, settings.answer_timeout);
   options.migrate = migrate_options(settings, run_id_);
   options.migrate.server_version = server_version();
   options.patience.lock_wait = settings.lock_wait;

@@ -9,6 +9,7 @@
 #include "migrate/migrator.h"
 #include "pq/pipeline.h"
 #include "revision/revision_folder.h"
+#include "rollout/backend.h"
 #include "rollout/fleet_plan.h"
 #include "rollout/rollout.h"
 #include "rollout/run_ledger.h"
@@ -51,7 +52,9 @@ class Session {
   std::vector<Standing> deep_standings(const Fleet& fleet,
                                        const std::vector<std::uint32_t>& selected, Scope scope);
 
-  RunLedger ledger() { return {*pipeline_, context_.settings.owners}; }
+  RunLedger ledger() {
+    return {*pipeline_, context_.settings.owners, context_.settings.answer_timeout};
+  }
   RunRecorder::Options recorder_options() const;
 
   /// Warns if a schema of search-path-extra holds tables.
@@ -65,8 +68,12 @@ class Session {
   RolloutOptions rollout_options(bool has_steps);
   const std::string& run_id() const { return run_id_; }
   pq::Deadline deadline() const;
+  /// Connects again if the connection was lost, which is found out by asking, and tries so for
+  /// --reconnect-timeout. Throws ConnectFailed.
+  void revive();
 
  private:
+  pq::ConnectOptions connect_options() const;
   void check_server();
   void warn_about_connection() const;
   std::size_t jobs(const std::optional<ServerRoom>& room) const;
@@ -76,6 +83,7 @@ class Session {
   std::unique_ptr<pq::Pipeline> pipeline_;
   bool via_pooler_ = false;
   bool superuser_ = false;
+  Backend backend_;  ///< of the control connection; not known behind a pooler
   std::string run_id_;
 };
 

@@ -19,6 +19,7 @@ struct Settings {
   std::string database_url;
   std::string direct_url;
   std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds answer_timeout{120'000};
   std::string migrations = "migrations";
   std::string shared_schema = "shared";
   std::string version_table = "tenantctl_version";

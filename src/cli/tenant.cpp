@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <optional>
+#include <thread>
+
 #include "cli/commands.h"
 #include "cli/migration.h"
 #include "cli/options.h"
@@ -33,6 +37,7 @@ void undo_failed(const Context& context, Session& session, Report& report) {
     const VersionTable table(SchemaName::existing(schema.schema),
                              table_options(context.settings, session.run_id()));
     try {
+      session.revive();
       drop_of(session, table, context.settings).run(0, session.deadline());
       schema.revision = 0;
       schema.steps = 0;
@@ -84,6 +89,13 @@ void refuse_existing(const Fleet& fleet, const std::vector<std::uint32_t>& selec
       "schema a version table. Nothing was made.");
 }
 
+// A COMMIT whose answer was lost may have made the schema: then its rows are this run's.
+bool is_of_run(const History& history, const std::string& run_id) {
+  return !history.empty() && std::ranges::all_of(history, [&](const AppliedRevision& row) {
+    return row.run_id == run_id;
+  });
+}
+
 ExitCode run_create(const Context& context, const TenantOptions& given) {
   check_sources(given);
   TenantOptions options = given;
@@ -99,22 +111,20 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
   }
   const Folders folders = read_folders(context);
   Migration migration;
+  std::string run_id;
   migration.tenants = true;
   migration.create = Missing::schema;
-  std::string run_id;
   migration.standings = [&run_id](Session& session, const Fleet& fleet,
                                   const std::vector<std::uint32_t>& selected,
                                   const RevisionFolder& folder) {
-    refuse_existing(fleet, selected);
     run_id = session.run_id();
+    refuse_existing(fleet, selected);
     return session.standings(fleet, selected, folder);
   };
   migration.plan = [&run_id](const RevisionFolder& folder, const History& history,
                              Missing missing) {
-    // The connection was lost behind a COMMIT of our own: the first row tells whose schema it is.
-    const bool is_ours = !history.empty() && history.front().run_id == run_id;
-    if (missing != Missing::schema && !is_ours) {
-      // Somebody was quicker, since the fleet was read.
+    // Somebody was quicker, since the fleet was read.
+    if (missing != Missing::schema && !is_of_run(history, run_id)) {
       throw HistoryError("a schema of that name is there already",
                          "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
                          "existing schema a version table.");
@@ -200,6 +210,51 @@ void check_droppable(Session& session, const Context& context, const std::string
               : "DROP SCHEMA removes what tenantctl does not know.");
 }
 
+bool is_there(Session& session, const std::string& name) {
+  return session.schemas({name}).schemas.front().state != FoundSchema::State::missing;
+}
+
+// After a loss nobody knows what became of the last DROP, until the schema is looked for again.
+void drop_tenant(const Context& context, Session& session, const std::string& name) {
+  const VersionTable table(SchemaName::existing(name),
+                           table_options(context.settings, session.run_id()));
+  constexpr int most_losses = 3;
+  std::optional<pq::Deadline> lost_at;
+  for (int losses = 0;;) {
+    try {
+      if (losses > 0) {
+        session.revive();
+        if (!is_there(session, name))
+          return;
+      }
+      drop_of(session, table, context.settings).run(0, session.deadline());
+      return;
+    } catch (const UnavailableError& error) {
+      // The lost session may still hold the lock; who else does was there before us.
+      const bool is_over =
+          lost_at && pq::Clock::now() - *lost_at >= context.settings.reconnect_timeout;
+      if (losses == 0)
+        throw;
+      if (is_over || signal_count() > 0) {
+        throw Error(fmt::format("whether {} was dropped is not known: {}", name, error.what()),
+                    "Run the command again: it goes on where it stopped.");
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    } catch (const pq::ServerError&) {
+      // It went while we looked.
+      if (losses == 0 || is_there(session, name))
+        throw;
+      return;
+    } catch (const pq::ConnectionLost& error) {
+      lost_at = lost_at.value_or(pq::Clock::now());
+      if (++losses == most_losses) {
+        throw Error(fmt::format("whether {} was dropped is not known: {}", name, error.what()),
+                    "Run the command again: it goes on where it stopped.");
+      }
+    }
+  }
+}
+
 ExitCode run_drop(const Context& context, const TenantOptions& options) {
   for (const std::string& name : options.names)
     SchemaName::existing(name);
@@ -211,11 +266,8 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
                            options.names.size() == 1 ? "it" : "them"))) {
     throw UsageError("not confirmed: nothing was dropped");
   }
-  for (const std::string& name : options.names) {
-    const VersionTable table(SchemaName::existing(name),
-                             table_options(context.settings, session.run_id()));
-    drop_of(session, table, context.settings).run(0, pq::Clock::now() + std::chrono::hours(1));
-  }
+  for (const std::string& name : options.names)
+    drop_tenant(context, session, name);
   write_drop(*context.out, context.settings.output, options.names);
   return ExitCode::ok;
 }

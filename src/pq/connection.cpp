@@ -105,18 +105,24 @@ void Connection::Closer::operator()(pg_conn* connection) const { PQfinish(connec
 
 Connection Connection::start(const ConnectOptions& options) {
   refuse_unusable(options.url);
-  // keepalives and tcp_user_timeout bound the wait for a peer that vanished without a word.
-  const std::array<const char*, 9> names{
-      "dbname",           "fallback_application_name", "client_encoding",
-      "keepalives_idle",  "keepalives_interval",       "keepalives_count",
-      "tcp_user_timeout", "application_name",          nullptr};
-  const std::array<const char*, 9> values{options.url.empty() ? nullptr : options.url.c_str(),
-                                          "tenantctl",
-                                          "UTF8",
-                                          "30",
+  // keepalives and tcp_user_timeout bound the wait for a peer that vanished without a word. In
+  // front of dbname: what the connection string says about them holds.
+  const std::array<const char*, 9> names{"keepalives_idle",
+                                         "keepalives_interval",
+                                         "keepalives_count",
+                                         "tcp_user_timeout",
+                                         "dbname",
+                                         "fallback_application_name",
+                                         "client_encoding",
+                                         "application_name",
+                                         nullptr};
+  const std::array<const char*, 9> values{"30",
                                           "10",
                                           "3",
                                           "60000",
+                                          options.url.empty() ? nullptr : options.url.c_str(),
+                                          "tenantctl",
+                                          "UTF8",
                                           options.application_name.c_str(),
                                           nullptr};
   Connection connection(PQconnectStartParams(names.data(), values.data(), 1));
@@ -182,16 +188,6 @@ bool Connection::is_local() const {
   const std::string name = host();
   return name.empty() || name.starts_with('/') || name.starts_with('@') || name == "localhost" ||
          name.starts_with("127.") || name == "::1";
-}
-
-void Connection::cancel() const noexcept {
-  PGcancel* request = PQgetCancel(handle());
-  if (request == nullptr) {
-    return;
-  }
-  std::array<char, 256> error{};
-  PQcancel(request, error.data(), static_cast<int>(error.size()));
-  PQfreeCancel(request);
 }
 
 bool wait_for(int socket, bool write, Deadline deadline) {

@@ -48,9 +48,6 @@ class Connection {
   bool is_local() const;  ///< Unix socket or loopback
   bool is_encrypted() const;
 
-  /// Asks the server to cancel what this session runs. Best effort, over a connection of its own.
-  void cancel() const noexcept;
-
   pg_conn* handle() const { return connection_.get(); }
 
  private:

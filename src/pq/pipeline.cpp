@@ -55,14 +55,30 @@ const Answer* FlightAnswer::failure() const {
   return nullptr;
 }
 
-Pipeline::Pipeline(Connection& connection) : connection_(connection) {
+Pipeline::Pipeline(Connection& connection) : connection_(connection) { begin(); }
+
+void Pipeline::begin() {
   if (PQsetnonblocking(connection_.handle(), 1) != 0 ||
       PQenterPipelineMode(connection_.handle()) != 1) {
     fail();
   }
 }
 
+void Pipeline::restart(Connection fresh) {
+  connection_ = std::move(fresh);
+  flights_.clear();
+  complete_.clear();
+  last_words_ = {};
+  wants_write_ = false;
+  lost_ = false;
+  ++generation_;
+  begin();
+}
+
 void Pipeline::send(std::vector<Message> messages) {
+  if (lost_) {
+    throw ConnectionLost("the connection was lost");
+  }
   PGconn* handle = connection_.handle();
   stop_before_flight(connection_);
   for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -207,25 +223,46 @@ std::optional<FlightAnswer> Pipeline::take() {
   return answer;
 }
 
+// What the server is at, as far as we know: shortened, on one line.
+std::string Pipeline::awaited() const {
+  constexpr std::size_t most = 70;
+  if (flights_.empty()) {
+    return "";
+  }
+  const Flight& flight = flights_.front();
+  std::string text;
+  for (const char c : flight.messages[std::min(flight.next, flight.messages.size() - 1)].sql) {
+    text += c == '\n' ? ' ' : c;
+  }
+  return text.size() > most ? text.substr(0, most) + "..." : text;
+}
+
 FlightAnswer Pipeline::wait_for_answer(std::vector<Message> messages, Deadline deadline) {
-  // What others sent before is answered first, and is theirs to take.
-  const std::size_t before = flights_.size() + complete_.size();
-  send(std::move(messages));
+  const Deadline begin = Clock::now();
+  bool sent = false;
   while (true) {
-    if (complete_.size() > before) {
-      const auto ours = complete_.begin() + static_cast<std::ptrdiff_t>(before);
-      FlightAnswer answer = std::move(*ours);
-      complete_.erase(ours);
+    // What others sent before is answered first, and is theirs to take. Not sent behind it: poolers
+    // part a session's flights.
+    if (!sent && flights_.empty()) {
+      send(std::move(messages));
+      sent = true;
+    } else if (flights_.empty()) {
+      FlightAnswer answer = std::move(complete_.back());
+      complete_.pop_back();
       return answer;
     }
     if (!wait_for(connection_.socket(), wants_write_, deadline)) {
-      throw ConnectionLost("no answer from the server in time");
+      lost_ = true;
+      throw ConnectionLost(fmt::format("no answer from the server within {:.1f} s to: {}",
+                                       std::chrono::duration<double>(Clock::now() - begin).count(),
+                                       awaited()));
     }
     advance();
   }
 }
 
 void Pipeline::fail() {
+  lost_ = true;
   if (!last_words_.sqlstate.empty()) {
     throw ConnectionLost(fmt::format("the connection was lost: {} (SQLSTATE {})",
                                      last_words_.message, last_words_.sqlstate),
@@ -236,7 +273,7 @@ void Pipeline::fail() {
     text.pop_back();
   }
   for (char& c : text) {
-    if (c == '\n') {
+    if (c == '\n' || c == '\t') {
       c = ' ';
     }
   }

@@ -40,6 +40,16 @@ class Pipeline {
   /// was sent may still happen).
   FlightAnswer wait_for_answer(std::vector<Message> messages, Deadline deadline);
 
+  /// The connection ended, or a deadline did: nothing can be sent before restart().
+  bool is_lost() const { return lost_; }
+  /// Gives up what is in flight: whoever waited for it waited too long.
+  void give_up() { lost_ = true; }
+  /// A fresh, ready connection takes the place of the lost one, also for whoever else holds this
+  /// pipeline or its connection. What was in flight is forgotten, with answers not taken.
+  void restart(Connection fresh);
+  /// Counts restart(): a session's own locks and settings are gone when it has changed.
+  std::size_t generation() const { return generation_; }
+
   Connection& connection() { return connection_; }
 
  private:
@@ -54,6 +64,8 @@ class Pipeline {
   void receive(pg_result* result);
   void receive_result(Flight& flight, pg_result* result);
   void finish_flight();
+  void begin();
+  std::string awaited() const;
   [[noreturn]] void fail();
 
   Connection& connection_;
@@ -61,6 +73,8 @@ class Pipeline {
   std::deque<FlightAnswer> complete_;
   ServerFields last_words_;
   bool wants_write_ = false;
+  bool lost_ = false;
+  std::size_t generation_ = 0;
 };
 
 }  // namespace tenantctl::pq

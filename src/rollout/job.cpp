@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "rollout/lock_holder.h"
+
 namespace tenantctl {
 namespace {
 
@@ -78,8 +80,18 @@ Segment Job::take(pq::Deadline now) {
 Segment Job::read_segment() {
   Segment segment;
   segment.add({.sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"}, {0, Part::begin, 0});
-  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"},
+  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+                      "pg_catalog.set_config('statement_timeout', '0', true), "
+                      "pg_catalog.set_config('lock_timeout', $1, true)",
+               .values = {fmt::format("{}ms", options_.lock_timeout.count())}},
               {0, Part::settings, 0});
+  // It was busy when it was read before.
+  if (busy_since_) {
+    if (orphan_.is_known()) {
+      segment.add(end_orphan(orphan_), {0, Part::settings, 0});
+    }
+    segment.add(read_lock_holder(schema(), blocker_), {0, Part::settings, 0});
+  }
   segment.add(table_.lock(), {0, Part::fence, 0});
   segment.add(table_.read(history_), {0, Part::row, 0});
   segment.add({.sql = "COMMIT"}, {0, Part::commit, 0});
@@ -178,8 +190,10 @@ void Job::judge_busy(const std::optional<Failure>& failure, pq::Deadline now) {
   }
   if (now - *busy_since_ >= patience_.lock_wait) {
     Failure busy = failure_of(
-        fmt::format("another session is migrating the schema and did not end within {} s",
-                    patience_.lock_wait / 1'000ms),
+        fmt::format(
+            "another session is migrating the schema and did not end within {} s{}",
+            patience_.lock_wait / 1'000ms,
+            in_doubt_ ? ", so that what a lost connection left is not known: " + loss_ : ""),
         "Wait for the other run and start again; --lock-wait gives more time.");
     if (failure) {
       busy.sqlstate = failure->sqlstate;
@@ -206,6 +220,7 @@ void Job::fold_reading(const pq::FlightAnswer& answer, pq::Deadline now) {
   }
   reading_ = false;
   busy_since_.reset();
+  lost_readings_ = 0;
   plan_again(Missing::nothing);
 }
 
@@ -263,27 +278,38 @@ void Job::plan_again(Missing missing) {
   // What was in doubt has happened if the schema is not where it was.
   if (in_doubt_ && own_plan_->from != mark_) {
     changed_ = true;
+    const std::size_t before = mark_.count;
+    const std::size_t now_there = own_plan_->from.count;
+    steps_ += static_cast<std::uint32_t>(std::max(before, now_there) - std::min(before, now_there));
   }
   in_doubt_ = false;
   mark_ = own_plan_->from;
   start(*own_plan_);
   if (!next_) {
     judge({});
+  } else if (losses_ >= patience_.losses) {
+    // It may be the revision itself that ends the connection.
+    finish(Result::failed,
+           failure_of(fmt::format("the connection was lost {} times: {}", losses_, loss_),
+                      "Look into the server's log, then run the command again."));
   }
 }
 
-void Job::lose(const std::string& why, bool in_flight, pq::Deadline now) {
-  if (!in_flight) {
+void Job::lose(const Loss& loss, Lost lost, pq::Deadline now) {
+  orphan_ = loss.backend;
+  loss_ = loss.why;
+  if (lost == Lost::nothing) {
     // The session lock went with the connection, and a row may say `running`.
     read_again(now);
     return;
   }
   // A reading changes nothing, so that losing it adds no doubt.
   in_doubt_ = in_doubt_ || !reading_;
-  ++losses_;
-  if (losses_ >= patience_.losses) {
+  const std::uint32_t counts = lost == Lost::at_server ? 1 : 0;
+  (reading_ ? lost_readings_ : losses_) += counts;
+  if (reading_ && lost_readings_ >= patience_.losses) {
     finish(in_doubt_ ? Result::in_doubt : Result::failed,
-           failure_of(why, "Run the command again: it reads where the schema stands."));
+           failure_of(loss.why, "Run the command again: it reads where the schema stands."));
     return;
   }
   read_again(now);
@@ -323,11 +349,11 @@ SchemaReport Job::report(pq::Deadline now) const {
   report.revision = mark_.head;
   report.steps = steps_;
   report.repeatables = repeatables_;
-  report.tries = tries_ + losses_;
+  report.tries = tries_ + losses_ + lost_readings_;
   if (started_at_ != pq::Deadline{}) {
     report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_at_);
   }
-  if (blocker_ && result_ == Result::busy) {
+  if (blocker_ && (result_ == Result::busy || result_ == Result::in_doubt)) {
     report.blocker = std::make_unique<Blocker>(*blocker_);
   }
   if (failure_) {

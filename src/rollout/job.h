@@ -11,6 +11,7 @@
 
 #include "migrate/migrator.h"
 #include "pq/connection.h"
+#include "rollout/backend.h"
 #include "rollout/report.h"
 
 namespace tenantctl {
@@ -23,7 +24,7 @@ using Replan = std::function<Plan(const History& history, Missing missing)>;
 struct Patience {
   std::chrono::milliseconds lock_wait{30'000};  ///< for another session that migrates the schema
   std::uint32_t tries = 8;   ///< for lock timeouts, deadlocks and the like, with growing pauses
-  std::uint32_t losses = 3;  ///< lost connections
+  std::uint32_t losses = 3;  ///< lost connections; after them it is only read where the schema is
 };
 
 /// One schema in a rollout, over all its attempts: migrates by the group's plan, and where the
@@ -77,8 +78,17 @@ class Job {
   bool leaves_traces() const { return migrator_ && migrator_->leaves_traces(); }
 
   void fold(const pq::FlightAnswer& answer, pq::Deadline now);
-  /// The connection is gone; `in_flight` if a segment of ours was on it.
-  void lose(const std::string& why, bool in_flight, pq::Deadline now);
+  /// The connection is gone.
+  struct Loss {
+    std::string why;
+    Backend backend;  ///< may go on without us; not always known
+  };
+  enum class Lost {
+    nothing,    ///< no segment of this schema was on its way
+    in_flight,  ///< one was, behind another schema's
+    at_server   ///< the server was at it, which may be why the connection ended
+  };
+  void lose(const Loss& loss, Lost lost, pq::Deadline now);
   /// Ends the job where it is: nothing more will be tried.
   void give_up(Result result, const std::string& why);
   /// Begins no further statement outside a transaction; what is left of the job is bookkeeping.
@@ -137,6 +147,9 @@ class Job {
   bool interrupted_ = false;
   std::uint32_t tries_ = 0;
   std::uint32_t losses_ = 0;
+  std::uint32_t lost_readings_ = 0;  ///< in a row
+  std::string loss_;                 ///< the last one's words
+  Backend orphan_;                   ///< of the last lost connection
   bool met_lock_ = false;
   std::uint32_t new_lock_waits_ = 0;
   bool takes_long_ = false;

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto patience = 10s;
+constexpr auto write_patience = 10s;
 constexpr std::string_view version_prefix = "tenantctl ledger ";
 constexpr int version = 1;
 
@@ -146,7 +146,7 @@ void LedgerTables::write(std::vector<pq::Message> messages) {
   messages.insert(messages.begin(), impatience());
   try {
     pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write,
-                        pq::Clock::now() + patience);
+                        pq::Clock::now() + write_patience);
   } catch (const pq::ServerError& error) {
     explain(error);
   }
@@ -156,7 +156,7 @@ void LedgerTables::read(std::vector<pq::Message> messages) {
   messages.insert(messages.begin(), check(owners_));
   try {
     pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only,
-                        pq::Clock::now() + 120s);
+                        pq::Clock::now() + patience_);
   } catch (const pq::ServerError& error) {
     if (!error.is(absent)) {
       explain(error);
@@ -180,7 +180,7 @@ void LedgerTables::make() {
   }
   try {
     pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write,
-                        pq::Clock::now() + patience);
+                        pq::Clock::now() + write_patience);
   } catch (const pq::ServerError& error) {
     explain(error);
   }

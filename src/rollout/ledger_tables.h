@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -14,8 +15,10 @@ namespace tenantctl {
 /// them. RunLedger's own; it says what is thrown.
 class LedgerTables {
  public:
-  LedgerTables(pq::Pipeline& pipeline, std::vector<std::string> owners)
-      : pipeline_(pipeline), owners_(std::move(owners)) {}
+  /// `patience` with what is read; what is written has less.
+  LedgerTables(pq::Pipeline& pipeline, std::vector<std::string> owners,
+               std::chrono::milliseconds patience)
+      : pipeline_(pipeline), owners_(std::move(owners)), patience_(patience) {}
 
   void write(std::vector<pq::Message> messages);
   /// The same, where a first run makes the tables: then `messages` is asked once more.
@@ -28,6 +31,7 @@ class LedgerTables {
 
   pq::Pipeline& pipeline_;
   std::vector<std::string> owners_;
+  std::chrono::milliseconds patience_;
 };
 
 /// SQL of the advisory key by which the run of this id (an SQL expression) is known to live.

@@ -35,7 +35,8 @@ Rollout::Rollout(const RolloutOptions& options, const Replan& replan, Observer& 
       observer_(observer),
       control_(control),
       signals_(signals),
-      watch_(control) {}
+      watch_(control, {.reconnect = options.control,
+                       .patience = std::min<std::chrono::milliseconds>(10s, options.silence)}) {}
 
 Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks) {
   groups_ = &groups;
@@ -54,6 +55,7 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   while (report_.schemas.size() < tasks.size()) {
     const pq::Deadline now = pq::Clock::now();
     heed_signals(now);
+    drop_silent(now);
     check_budgets(now);
     assign(now);
     if (out_of_workers()) {
@@ -152,12 +154,16 @@ bool Rollout::make_room() {
 
 void Rollout::make_workers() {
   const std::size_t main = std::min(options_.jobs, to_do_.size());
-  for (std::size_t i = 0; i < main; ++i) {
-    workers_.push_back(std::make_unique<Worker>(options_.worker));
-  }
-  // They connect only when a schema has met a lock.
-  for (std::size_t i = 0; i < (main + 1) / 2; ++i) {
-    workers_.push_back(std::make_unique<Worker>(options_.worker, Worker::Lane::slow));
+  // The last ones connect only when a schema has met a lock.
+  const std::size_t slow = (main + 1) / 2;
+  for (std::size_t i = 0; i < main + slow; ++i) {
+    Worker::Options options = options_.worker;
+    // What tells them apart where a pooler hides their backends.
+    if (options_.via_pooler) {
+      options.connect.application_name += fmt::format("/{}", i + 1);
+    }
+    const auto lane = i < main ? Worker::Lane::main : Worker::Lane::slow;
+    workers_.push_back(std::make_unique<Worker>(std::move(options), lane));
   }
 }
 
@@ -273,12 +279,15 @@ void Rollout::drain() {
 
 void Rollout::heed_signals(pq::Deadline now) {
   const int signals = signals_.load();
+  if (signals > 0 && !signalled_at_) {
+    signalled_at_ = now;
+  }
   if (signals > 0 && now - last_cancel_ >= 100ms) {
     last_cancel_ = now;
     for (const auto& job : jobs_) {
       job->interrupt();
     }
-    cancel_running();
+    cancel_running(now);
   }
   // Once for each signal: the connections that settle what was in flight come behind it.
   if (signals > 1 && signals > closed_for_) {
@@ -316,26 +325,74 @@ void Rollout::give_up_waiting(Result result, pq::Deadline now) {
   }
 }
 
-// By pid, over the idle control connection: libpq 15's own cancel connects anew, without deadline.
-void Rollout::cancel_running() {
-  watch_.settle(pq::Clock::now() + 2s);
+// By pid and start over the control connection, which is there already; otherwise by libpq's own
+// way, which has to connect first.
+void Rollout::cancel_running(pq::Deadline now) {
+  std::vector<Backend> backends;
+  std::vector<Worker*> others;
   for (const auto& worker : workers_) {
     if (!worker->is_cancellable()) {
       continue;
     }
-    if (options_.via_pooler) {
-      worker->cancel();
+    if (worker->backend().is_known()) {
+      backends.push_back(worker->backend());
+    }
+    others.push_back(worker.get());
+  }
+  // Where it does no good, another role's backend say, the other way is tried as well.
+  const bool is_new = now - signalled_at_.value_or(now) < 2s;
+  const bool is_sent = backends.size() == others.size() && watch_.cancel(backends, now);
+  if (others.empty() || (is_sent && is_new)) {
+    return;
+  }
+  for (Worker* worker : others) {
+    worker->cancel();
+  }
+}
+
+// A peer that says nothing may work for hours, or never come back: the server knows, if we can ask
+// it. What is given up here is settled by reading.
+void Rollout::drop_silent(pq::Deadline now) {
+  const auto blind_since = watch_.unreachable_since();
+  const auto silence = options_.via_pooler ? options_.silence * 5 : options_.silence;
+  for (const auto& worker : workers_) {
+    if (worker->current() == nullptr) {
       continue;
     }
-    std::vector<pq::Message> messages;
-    messages.push_back({.sql = "SELECT pg_catalog.pg_cancel_backend($1)",
-                        .values = {fmt::to_string(worker->backend_pid())}});
-    try {
-      control_.wait_for_answer(std::move(messages), pq::Clock::now() + 2s);
-    } catch (const pq::ConnectionLost&) {
-      worker->cancel();
+    const pq::Deadline quiet_since = std::max(worker->heard_at(), worker->current_since());
+    const auto stuck_since = worker->stuck_since();
+    std::string why;
+    if (stuck_since && now - *stuck_since >= silence) {
+      why = fmt::format(
+          "the server waits for us, or has ended the session, and nothing came of it "
+          "for {} s",
+          std::chrono::duration_cast<std::chrono::seconds>(silence).count());
+    } else if (blind_since && now - std::max(*blind_since, quiet_since) >= silence) {
+      why = fmt::format("the server says nothing and takes no connection for {} s",
+                        std::chrono::duration_cast<std::chrono::seconds>(silence).count());
+    } else if (signalled_at_ && now - std::max(*signalled_at_, quiet_since) >= options_.drain &&
+               !worker->current()->is_unsettled()) {
+      why = "no answer to the cancel";
+    }
+    if (!why.empty()) {
+      worker->drop("the connection was given up: " + why, now);
+      collect(*worker, now);
     }
   }
+}
+
+// After a fail-over to a standby that lagged, what was confirmed before may be missing.
+void Rollout::note_server(const Worker& worker) {
+  if (worker.server().empty() || worker.server() == server_) {
+    return;
+  }
+  if (!server_.empty()) {
+    observer_.warned(
+        fmt::format("the server is another one now ({}, before {}): schemas that were done may "
+                    "stand further back there; check tells",
+                    worker.server(), server_));
+  }
+  server_ = worker.server();
 }
 
 void Rollout::assign(pq::Deadline now) {
@@ -441,7 +498,9 @@ void Rollout::wait(pq::Deadline now) {
   for (const auto& worker : workers_) {
     const int events = worker->wants_write() ? POLLIN | POLLOUT : POLLIN;
     entries.push_back({.fd = worker->socket(), .events = static_cast<short>(events), .revents = 0});
-    if (worker->state() == Worker::State::idle || worker->state() == Worker::State::connecting) {
+    const bool is_to_connect =
+        worker->state() == Worker::State::idle && needs_another(worker->lane());
+    if (is_to_connect || worker->is_connecting()) {
       until = std::min(until, std::max(worker->deadline(), now + 1ms));
     }
   }
@@ -454,29 +513,21 @@ void Rollout::wait(pq::Deadline now) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
   ::poll(entries.data(), entries.size(), static_cast<int>(left));
   const pq::Deadline later = pq::Clock::now();
-  // Its answer may have been read by somebody who waited for one of their own.
-  if (watch_.is_asking() && watch_.advance()) {
+  // Also where nothing arrived: its answer may have been read by somebody who waited for their own.
+  if (watch_.advance(later, entries.back().revents != 0)) {
     look(later);
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const bool overdue =
-        workers_[i]->state() == Worker::State::connecting && later >= workers_[i]->deadline();
+    const bool overdue = workers_[i]->is_connecting() && later >= workers_[i]->deadline();
     if (entries[i].revents != 0 || overdue) {
       workers_[i]->advance(later);
+      note_server(*workers_[i]);
     }
     collect(*workers_[i], later);
   }
   if (later - last_look_ >= look_interval) {
     last_look_ = later;
-    std::vector<int> pids;
-    for (const auto& worker : workers_) {
-      if (worker->current() != nullptr && later - worker->current_since() >= look_interval) {
-        pids.push_back(worker->backend_pid());
-      }
-    }
-    if (!options_.via_pooler) {
-      watch_.ask(pids);
-    }
+    ask_watch(later);
   }
   if (later - last_tick_ >= 500ms) {
     last_tick_ = later;
@@ -486,14 +537,34 @@ void Rollout::wait(pq::Deadline now) {
   }
 }
 
+Watch::Subject Rollout::subject_of(const Worker& worker) const {
+  return {.backend = worker.backend(),
+          .name = options_.via_pooler ? worker.application_name() : std::string()};
+}
+
+void Rollout::ask_watch(pq::Deadline now) {
+  std::vector<Watch::Subject> subjects;
+  for (const auto& worker : workers_) {
+    const bool is_known = options_.via_pooler || worker->backend().is_known();
+    if (is_known && worker->current() != nullptr &&
+        now - worker->current_since() >= look_interval) {
+      subjects.push_back(subject_of(*worker));
+    }
+  }
+  watch_.ask(subjects, now);
+}
+
 // What was seen belongs to the schema that is at the server now.
 void Rollout::look(pq::Deadline now) {
   for (const auto& worker : workers_) {
     Job* job = worker->current();
-    const auto sight = watch_.sights().find(worker->backend_pid());
-    const bool is_long = job != nullptr && now - worker->current_since() >= look_interval;
-    if (is_long && sight != watch_.sights().end() && sight->second.blocker) {
-      job->saw(*sight->second.blocker);
+    if (job == nullptr || now - worker->current_since() < 2 * look_interval) {
+      continue;
+    }
+    const Watch::Sight* sight = watch_.sight(subject_of(*worker));
+    worker->observe(sight != nullptr && sight->works, now);
+    if (sight != nullptr && sight->blocker) {
+      job->saw(*sight->blocker);
     }
   }
 }
@@ -618,11 +689,11 @@ std::vector<Activity> Rollout::activities(pq::Deadline now) const {
     activity.schema = job->schema();
     activity.duration =
         std::chrono::duration_cast<std::chrono::milliseconds>(now - job->started_at());
-    const auto sight = watch_.sights().find(worker->backend_pid());
-    if (sight != watch_.sights().end() && now - worker->current_since() >= look_interval) {
-      activity.statement = sight->second.statement;
-      activity.wait = sight->second.wait;
-      activity.blocker = sight->second.blocker;
+    const Watch::Sight* sight = watch_.sight(subject_of(*worker));
+    if (sight != nullptr && now - worker->current_since() >= look_interval) {
+      activity.statement = sight->statement;
+      activity.wait = sight->wait;
+      activity.blocker = sight->blocker;
     }
     activities.push_back(std::move(activity));
   }

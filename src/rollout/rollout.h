@@ -37,6 +37,14 @@ struct RolloutOptions {
   std::size_t jobs = 4;  ///< connections to work with
   bool via_pooler = false;
   std::optional<ServerRoom> room;  ///< jobs never fill its lock table; unknown: nothing is counted
+  /// Where the control connection leads, to make it anew when it is lost; without it, what it is
+  /// for is left out from then on.
+  std::optional<pq::ConnectOptions> control;
+  /// A connection is given up whose backend has waited for us so long, or is gone, or that says
+  /// nothing while nobody can say what the server does.
+  std::chrono::milliseconds silence{30'000};
+  /// After a signal, for so long an answer to the cancel is waited for.
+  std::chrono::milliseconds drain{10'000};
   WaveOptions waves;
   Budgets budgets;
 };
@@ -60,7 +68,11 @@ class Rollout {
  private:
   void drain();
   void heed_signals(pq::Deadline now);
-  void cancel_running();
+  void cancel_running(pq::Deadline now);
+  void drop_silent(pq::Deadline now);
+  void note_server(const Worker& worker);
+  void ask_watch(pq::Deadline now);
+  Watch::Subject subject_of(const Worker& worker) const;
   void close_all(pq::Deadline now);
   void give_up_waiting(Result result, pq::Deadline now);
   void plan_work(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks);
@@ -133,6 +145,8 @@ class Rollout {
   pq::Deadline last_tick_{};
   pq::Deadline last_cancel_{};
   int closed_for_ = 0;  ///< so many signals
+  std::optional<pq::Deadline> signalled_at_;
+  std::string server_;  ///< system identifier and timeline, as first seen
 };
 
 }  // namespace tenantctl

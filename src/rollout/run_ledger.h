@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -20,8 +21,10 @@ namespace tenantctl {
 /// a newer tenantctl made them, ServerError (no rights, say), ConnectionLost.
 class RunLedger {
  public:
-  RunLedger(pq::Pipeline& pipeline, std::vector<std::string> owners)
-      : tables_(pipeline, std::move(owners)) {}
+  /// `patience` with an answer to a question; what is written has less.
+  RunLedger(pq::Pipeline& pipeline, std::vector<std::string> owners,
+            std::chrono::milliseconds patience = std::chrono::seconds(120))
+      : tables_(pipeline, std::move(owners), patience) {}
 
   /// Writes the run in state running and makes the tables if they are not there. With `locks` the
   /// session holds an advisory lock from here on, by which anybody can tell whether the run lives;

@@ -1,5 +1,7 @@
 #include "rollout/run_recorder.h"
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "pq/stop_point.h"
@@ -36,7 +38,7 @@ SchemaReport copy_of(const SchemaReport& report) {
 }  // namespace
 
 RunRecorder::RunRecorder(pq::Pipeline& control, Options options)
-    : pipeline_(&control), options_(std::move(options)) {}
+    : pipeline_(control), options_(std::move(options)) {}
 
 RunRecorder::~RunRecorder() {
   if (begun_ && !over_) {
@@ -54,9 +56,11 @@ void RunRecorder::begin(RunStart run) {
   }
   late_ = count <= 1;
   if (!late_) {
-    stands_ = attempt([this](RunLedger& ledger) { ledger.begin(run_, options_.locks); });
+    stands_ = attempt([this](RunLedger& ledger) { ledger.begin(run_, options_.locks); },
+                      options_.reconnect_timeout);
+    held_in_ = pipeline_.generation();
     run_.groups.clear();
-    pq::stop_point(pq::StopPoint::ledger_begun, "", &pipeline_->connection());
+    pq::stop_point(pq::StopPoint::ledger_begun, "", &pipeline_.connection());
   }
   written_ = pq::Clock::now();
 }
@@ -115,15 +119,19 @@ void RunRecorder::end(RunState state) {
   if (!why_not_.empty()) {
     end_.message = "not every schema was recorded: " + why_not_;
   }
-  pq::stop_point(pq::StopPoint::ledger_due, "", &pipeline_->connection());
-  attempt([this](RunLedger& ledger) {
+  pq::stop_point(pq::StopPoint::ledger_due, "", &pipeline_.connection());
+  const auto write = [this](RunLedger& ledger) {
     if (late_) {
       ledger.record(run_, end_, rows_);
     } else {
       ledger.end(run_.id, end_, rows_);
     }
-  });
-  pq::stop_point(pq::StopPoint::ledger_ended, "", &pipeline_->connection());
+  };
+  // Whoever interrupted the run waits for its end.
+  attempt(write, state == RunState::interrupted
+                     ? std::min<std::chrono::milliseconds>(options_.reconnect_timeout, 5s)
+                     : options_.reconnect_timeout);
+  pq::stop_point(pq::StopPoint::ledger_ended, "", &pipeline_.connection());
   rows_.clear();
 }
 
@@ -135,42 +143,58 @@ void RunRecorder::flush() {
   if (late_ || !is_recording()) {
     return;
   }
-  if (attempt([this](RunLedger& ledger) { ledger.add(run_.id, rows_); })) {
+  if (attempt([this](RunLedger& ledger) { ledger.add(run_.id, rows_); }, 0ms)) {
     rows_.clear();
   }
   written_ = pq::Clock::now();
 }
 
-bool RunRecorder::attempt(const std::function<void(RunLedger& ledger)>& write) {
-  try {
+bool RunRecorder::attempt(const Write& write, std::chrono::milliseconds patience) {
+  const pq::Deadline until = pq::Clock::now() + patience;
+  while (true) {
+    std::string why;
     try {
-      RunLedger ledger(*pipeline_, options_.owners);
-      write(ledger);
-    } catch (const pq::ConnectionLost&) {
-      // Rows are replaced, so that writing them twice does no harm.
-      reconnect();
-      RunLedger ledger(*pipeline_, options_.owners);
-      if (options_.locks && stands_) {
-        ledger.hold(run_.id);
+      if (attempt_once(write, patience > 0ms)) {
+        return true;
       }
-      write(ledger);
+    } catch (const pq::ConnectionLost& error) {
+      why = error.what();
+    } catch (const pq::ConnectFailed& error) {
+      why = error.what();
+    } catch (const Error& error) {
+      // A translation: the run is worth more than its record.
+      why_not_ = error.what();
+      return false;
     }
-    return true;
-  } catch (const Error& error) {
-    // A translation: the run is worth more than its record.
-    why_not_ = error.what();
-    return false;
+    if (patience == 0ms) {
+      return false;
+    }
+    if (pq::Clock::now() >= until) {
+      why_not_ = why;
+      return false;
+    }
+    std::this_thread::sleep_for(200ms);
   }
 }
 
-void RunRecorder::reconnect() {
-  own_pipeline_.reset();
-  own_connection_ = std::make_unique<pq::Connection>(pq::Connection::open(options_.reconnect));
-  own_pipeline_ = std::make_unique<pq::Pipeline>(*own_connection_);
-  own_pipeline_->wait_for_answer(
-      pq::session_settings(own_connection_->server_version(), own_connection_->backend_pid()),
-      pq::Clock::now() + 10s);
-  pipeline_ = own_pipeline_.get();
+// Rows are replaced, so that writing them twice does no harm.
+bool RunRecorder::attempt_once(const Write& write, bool reconnects) {
+  if (pipeline_.is_lost() && !reconnects) {
+    return false;
+  }
+  if (pipeline_.is_lost()) {
+    pipeline_.restart(pq::Connection::open(options_.reconnect));
+    const pq::Connection& fresh = pipeline_.connection();
+    pipeline_.wait_for_answer(pq::session_settings(fresh.server_version(), fresh.backend_pid()),
+                              pq::Clock::now() + 10s);
+  }
+  RunLedger ledger(pipeline_, options_.owners);
+  if (options_.locks && stands_ && held_in_ != pipeline_.generation()) {
+    ledger.hold(run_.id);
+    held_in_ = pipeline_.generation();
+  }
+  write(ledger);
+  return true;
 }
 
 }  // namespace tenantctl

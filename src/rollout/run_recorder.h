@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +26,9 @@ class RunRecorder : public Observer {
     std::vector<std::string> owners;
     pq::ConnectOptions reconnect;  ///< where `control` leads, for when it is lost
     bool locks = true;             ///< the session is ours: no pooler in between
+    /// For so long a lost connection is waited for at the beginning and the end of the run; in
+    /// between what is to be written waits.
+    std::chrono::milliseconds reconnect_timeout{30'000};
   };
 
   /// `control` is idle whenever an Observer is called, and outlives this.
@@ -53,21 +57,23 @@ class RunRecorder : public Observer {
 
  private:
   void keep(Scope scope, const SchemaReport& schema);
-  void flush();
-  bool attempt(const std::function<void(RunLedger& ledger)>& write);
-  void reconnect();
+  using Write = std::function<void(RunLedger& ledger)>;
 
-  pq::Pipeline* pipeline_;
+  void flush();
+  /// `patience`: with a lost connection; zero: it is left to the rollout to connect again.
+  bool attempt(const Write& write, std::chrono::milliseconds patience);
+  bool attempt_once(const Write& write, bool reconnects);
+
+  pq::Pipeline& pipeline_;
   Options options_;
-  std::unique_ptr<pq::Connection> own_connection_;
-  std::unique_ptr<pq::Pipeline> own_pipeline_;
   RunStart run_;
   RunEnd end_;
   Scope scope_ = Scope::tenant;
   bool begun_ = false;
   bool over_ = false;
-  bool late_ = false;    ///< everything is written at the end
-  bool stands_ = false;  ///< the run is in the ledger
+  bool late_ = false;        ///< everything is written at the end
+  bool stands_ = false;      ///< the run is in the ledger
+  std::size_t held_in_ = 0;  ///< the pipeline's generation whose session holds the run's lock
   std::string why_not_;
   std::vector<RunSchema> rows_;               ///< not written yet
   std::unordered_set<std::string> problems_;  ///< of this scope, that the observer was told

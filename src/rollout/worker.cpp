@@ -1,5 +1,7 @@
 #include "rollout/worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -11,10 +13,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The server says no for good, or for as long as others hold its slots.
+// The server says no for good.
 bool is_final(const std::string& sqlstate) {
-  return sqlstate == "53300" || sqlstate.starts_with("28") || sqlstate.starts_with("3D") ||
-         sqlstate == "42501";
+  return sqlstate.starts_with("28") || sqlstate.starts_with("3D") || sqlstate == "42501";
+}
+
+// A server that starts takes a moment; one that is away for long is not to be hammered.
+std::chrono::milliseconds pause_after(std::uint32_t failures) {
+  return std::min(100ms * (1U << std::min(failures, 5U)), 2'000ms);
 }
 
 }  // namespace
@@ -37,22 +43,31 @@ void Worker::connect(pq::Deadline now) {
 }
 
 void Worker::connect_failed(const pq::ConnectFailed& error, pq::Deadline now) {
+  flights_.clear();
+  pipeline_.reset();
   connection_.reset();
   why_ = error.what();
   const bool out_of_time = now - *down_since_ >= options_.reconnect_timeout;
-  // Before the first connection nothing is in doubt, so there is nothing to wait for.
+  // Before the first connection nothing is in doubt, so there is nothing to wait for; after it, a
+  // server without a free slot may be one that everybody comes back to.
   if (is_final(error.sqlstate()) || out_of_time || !was_ready_) {
     state_ = State::retired;
     return;
   }
   state_ = State::idle;
-  deadline_ = now + 200ms;
+  deadline_ = now + pause_after(failed_connects_++);
 }
 
 bool Worker::can_take() const {
   const std::size_t in_flight = segments_in_flight();
   const bool has_room = in_flight < depth() && schemas_ + in_flight < options_.schemas_per_session;
-  return state_ == State::ready && holder_ == nullptr && has_room &&
+  // PgBouncer 1.18 gives the server connection to somebody else at the end of a transaction
+  // although the beginning of the next flight is on it already (tried: two runs' transactions got
+  // mixed).
+  if (!backend_.is_known() && !flights_.empty()) {
+    return false;
+  }
+  return state_ == State::ready && identified_ && holder_ == nullptr && has_room &&
          (flights_.empty() || !flights_.back().exclusive);
 }
 
@@ -183,7 +198,9 @@ void Worker::advance(pq::Deadline now) {
 void Worker::advance_connecting(pq::Deadline now) {
   try {
     if (now >= deadline_) {
-      throw pq::ConnectFailed("cannot connect: no answer in time", "", "");
+      throw pq::ConnectFailed(
+          fmt::format("cannot connect: no answer within {} ms", options_.connect.timeout.count()),
+          "Check host and port, or give more time with --connect-timeout.", "");
     }
     const auto progress = connection_->advance();
     connecting_wants_write_ = progress == pq::Connection::Progress::writing;
@@ -192,14 +209,15 @@ void Worker::advance_connecting(pq::Deadline now) {
     }
     pipeline_ = std::make_unique<pq::Pipeline>(*connection_);
     state_ = State::ready;
-    was_ready_ = true;
-    down_since_.reset();
+    heard_at_ = now;
+    stuck_since_.reset();
     rollback_sent_ = false;
     discard_due_ = false;
     unlock_due_ = false;
     schemas_ = 0;
     pq::stop_point(pq::StopPoint::connected, "", connection_.get());
     send({.purpose = Purpose::setup, .sent_at = pq::Clock::now()}, options_.setup);
+    identify();
   } catch (const pq::ConnectFailed& error) {
     connect_failed(error, now);
   } catch (const pq::ConnectionLost& error) {
@@ -207,17 +225,75 @@ void Worker::advance_connecting(pq::Deadline now) {
   }
 }
 
+// Who serves us, and of which server: a fail-over may have happened since the last connection.
+// Before any work: what a lost session leaves behind can then be told from everybody else's.
+void Worker::identify() {
+  backend_ = {};
+  identified_ = false;
+  standby_ = false;
+  startup_pid_ = connection_->backend_pid();
+  server_.clear();
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format("SELECT a.pid, {}, pg_catalog.pg_is_in_recovery(), "
+                          "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.left("
+                          "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END "
+                          "FROM pg_catalog.pg_stat_activity a "
+                          "WHERE a.pid = pg_catalog.pg_backend_pid()",
+                          started_column),
+       .on_row = [this](const pq::Row& row) {
+         backend_ = {.pid = std::stoi(std::string(row.text(0))),
+                     .started = std::stoll(std::string(row.text(1)))};
+         standby_ = row.text(2) == "t";
+         timeline_ = row.text(3);
+       }});
+  messages.push_back({.sql = "SELECT s.system_identifier FROM pg_catalog.pg_control_system() s",
+                      .on_row = [this](const pq::Row& row) {
+                        server_ = fmt::format("system {}, timeline {}", row.text(0), timeline_);
+                      }});
+  send({.purpose = Purpose::identify}, std::move(messages));
+}
+
+void Worker::check_identity(const pq::FlightAnswer& answer) {
+  const pq::Answer* failure = answer.failure();
+  if (failure != nullptr && failure->error->is("57014")) {
+    identify();
+    return;
+  }
+  if (standby_) {
+    throw pq::ConnectionLost("the server is a standby now");
+  }
+  // Through a pooler the next transaction may have another backend.
+  if (startup_pid_ != backend_.pid) {
+    backend_ = {};
+  }
+  down_since_.reset();
+  failed_connects_ = 0;
+  identified_ = true;
+  was_ready_ = true;
+}
+
 void Worker::advance_ready(pq::Deadline now) {
+  heard_at_ = now;
+  stuck_since_.reset();
   try {
     pipeline_->advance();
+    if (!identified_ && pipeline_->in_flight() > 0 && now >= deadline_) {
+      throw pq::ConnectionLost("the server does not answer");
+    }
   } catch (const pq::ConnectionLost& error) {
-    // Answers that came before the loss are known.
+    // Answers that came before the loss are known, but nothing can be sent because of them.
     while (auto answer = pipeline_->take()) {
       const Flight flight = flights_.front();
       flights_.pop_front();
-      land(flight, *answer, now);
+      try {
+        land(flight, *answer, now);
+      } catch (const pq::ConnectionLost&) {
+        continue;
+      }
     }
     drop(error.what(), now);
+    retire_if_hopeless(now);
     return;
   }
   try {
@@ -231,9 +307,14 @@ void Worker::advance_ready(pq::Deadline now) {
     recycle(now);
   } catch (const pq::ConnectionLost& error) {
     drop(error.what(), now);
-    if (failed_setups_ >= 3) {
-      state_ = State::retired;
-    }
+    retire_if_hopeless(now);
+  }
+}
+
+void Worker::retire_if_hopeless(pq::Deadline now) {
+  const bool out_of_time = down_since_ && now - *down_since_ >= options_.reconnect_timeout;
+  if (failed_setups_ >= 3 || out_of_time || !was_ready_) {
+    state_ = State::retired;
   }
 }
 
@@ -292,6 +373,9 @@ void Worker::land(const Flight& flight, const pq::FlightAnswer& answer, pq::Dead
     case Purpose::setup:
       check_setup(answer);
       break;
+    case Purpose::identify:
+      check_identity(answer);
+      break;
   }
 }
 
@@ -326,38 +410,53 @@ void Worker::recover(const pq::FlightAnswer& answer) {
   }
 }
 
-std::vector<Job*> Worker::released() { return std::exchange(released_, {}); }
-
-int Worker::backend_pid() const {
-  return connection_ != nullptr && state_ == State::ready ? connection_->backend_pid() : 0;
+bool Worker::is_cancellable() const {
+  const Job* job = current();
+  return job != nullptr && !job->is_unsettled() && !(holder_ != nullptr && holder_->is_recording());
 }
 
-void Worker::cancel() const {
+std::vector<Job*> Worker::released() { return std::exchange(released_, {}); }
+
+void Worker::cancel() {
   if (connection_ != nullptr && state_ == State::ready) {
-    connection_->cancel();
+    cancel_.send(*connection_);
+  }
+}
+
+void Worker::observe(bool works, pq::Deadline now) {
+  if (works) {
+    stuck_since_.reset();
+  } else if (!stuck_since_) {
+    stuck_since_ = now;
   }
 }
 
 void Worker::drop(const std::string& why, pq::Deadline now) {
+  const Job::Loss loss{.why = why, .backend = std::exchange(backend_, {})};
+  const Job* at_server = current();
   pipeline_.reset();
   connection_.reset();
   for (const Flight& flight : std::exchange(flights_, {})) {
     if (flight.job == nullptr) {
       continue;
     }
-    flight.job->lose(why, true, now);
+    flight.job->lose(loss, flight.job == at_server ? Job::Lost::at_server : Job::Lost::in_flight,
+                     now);
     if (flight.job == holder_) {
       holder_ = nullptr;
     }
     released_.push_back(flight.job);
   }
   if (holder_ != nullptr) {
-    holder_->lose(why, false, now);
+    holder_->lose(loss, Job::Lost::nothing, now);
     released_.push_back(std::exchange(holder_, nullptr));
   }
   state_ = State::idle;
+  stuck_since_.reset();
   why_ = why;
-  deadline_ = now;
+  // At once, unless connections are lost as soon as they are made.
+  deadline_ = failed_connects_ == 0 && !down_since_ ? now : now + pause_after(failed_connects_);
+  ++failed_connects_;
 }
 
 }  // namespace tenantctl

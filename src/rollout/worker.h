@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "pq/cancel_request.h"
 #include "pq/pipeline.h"
+#include "rollout/backend.h"
 #include "rollout/job.h"
 
 namespace tenantctl {
@@ -47,6 +49,10 @@ class Worker {
   State state() const { return state_; }
   const std::string& why() const { return why_; }
   bool was_ready() const { return was_ready_; }
+  /// Waits for the server, without work: deadline() holds.
+  bool is_connecting() const {
+    return state_ == State::connecting || (state_ == State::ready && !identified_);
+  }
 
   /// Begins to connect when idle and its pause is over.
   void connect(pq::Deadline now);
@@ -78,17 +84,29 @@ class Worker {
   /// work.
   void continue_holder(bool may_begin, pq::Deadline now);
 
-  /// Something is under way that a cancel may end: not our own bookkeeping outside a transaction.
-  bool is_cancellable() const {
-    return segments_in_flight() > 0 && !(holder_ != nullptr && holder_->is_recording());
-  }
-  int backend_pid() const;
-  void cancel() const;
+  /// Something is under way that a cancel may end: neither our own bookkeeping outside a
+  /// transaction nor a reading that settles a doubt.
+  bool is_cancellable() const;
+  /// As the server said when the connection was made; not known behind a pooler.
+  const Backend& backend() const { return backend_; }
+  const std::string& application_name() const { return options_.connect.application_name; }
+  /// The server's system identifier and timeline, or empty until it has said so.
+  const std::string& server() const { return server_; }
+  /// Asks for a cancel without the control connection; see pq::CancelRequest.
+  void cancel();
   /// Closes the connection at once; what was in flight is in doubt.
   void drop(const std::string& why, pq::Deadline now);
 
+  /// The server was asked what the backend is at: whether it works, or waits for us, or is gone.
+  void observe(bool works, pq::Deadline now);
+  /// Since when the server has had nothing left to do for us, while we still wait for its answer:
+  /// the answer, or what was sent, is lost on the way.
+  std::optional<pq::Deadline> stuck_since() const { return stuck_since_; }
+  /// When the connection last gave a sign of life.
+  pq::Deadline heard_at() const { return heard_at_; }
+
  private:
-  enum class Purpose { segment, rollback, discard, unlock, setup };
+  enum class Purpose { segment, rollback, discard, unlock, setup, identify };
   struct Flight {
     Purpose purpose = Purpose::segment;
     Job* job = nullptr;
@@ -107,6 +125,9 @@ class Worker {
   std::size_t segments_in_flight() const;
   void measure(const Flight& flight, pq::Deadline now);
   void recycle(pq::Deadline now);
+  void identify();
+  void retire_if_hopeless(pq::Deadline now);
+  void check_identity(const pq::FlightAnswer& answer);
   void check_setup(const pq::FlightAnswer& answer);
   void send_segment(Job& job, pq::Deadline now);
   void land(const Flight& flight, const pq::FlightAnswer& answer, pq::Deadline now);
@@ -126,7 +147,17 @@ class Worker {
   bool rollback_sent_ = false;
   bool discard_due_ = false;
   bool unlock_due_ = false;
-  int failed_setups_ = 0;  ///< in a row
+  int failed_setups_ = 0;              ///< in a row
+  std::uint32_t failed_connects_ = 0;  ///< in a row
+  Backend backend_;
+  bool identified_ = false;  ///< no work is taken before
+  int startup_pid_ = 0;      ///< what a pooler says is of its own making
+  bool standby_ = false;
+  std::string server_;
+  std::string timeline_;
+  pq::Deadline heard_at_{};
+  std::optional<pq::Deadline> stuck_since_;
+  pq::CancelRequest cancel_;
   std::size_t most_ = 128;
   std::size_t schemas_ = 0;  ///< of this session
   pq::Deadline current_since_{};

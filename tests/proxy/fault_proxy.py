@@ -7,6 +7,7 @@ the folder of its Unix socket) that reads the messages of both sides and does ha
 Its first line of output is the port it listens on (0, the default: any free one). SIGTERM ends it.
 
   --at connect       the client's StartupMessage
+  --at cancel        a CancelRequest
   --at sql=TEXT      a Parse message of exactly this SQL (COMMIT, say), or sql^TEXT: that begins so
   --at tag=TEXT      the server's CommandComplete with exactly this tag
   --do cut           both sides are closed instead of passing the message on
@@ -126,11 +127,12 @@ class Session:
         code = struct.unpack_from("!I", payload)[0]
         if code in (SSL, GSS):
             self.from_server.lone_bytes += 1
-        elif code != CANCEL:
-            self.from_client.untyped = False
-            self.name = startup_parameters(payload).get("application_name", "")
-            return ["connect"]
-        return []
+            return []
+        if code == CANCEL:
+            return ["cancel"]
+        self.from_client.untyped = False
+        self.name = startup_parameters(payload).get("application_name", "")
+        return ["connect"]
 
     def server_events(self, kind, payload):
         return ["tag=" + text_at(payload, 0)] if kind == b"C" else []
@@ -230,8 +232,8 @@ def read_arguments(words):
             usage(f"{word} needs a number")
     if plan.fault not in (None, *FAULTS):
         usage(f"--do {plan.fault}: expected {', '.join(FAULTS)}")
-    if plan.trigger != "connect" and plan.trigger[:4] not in ("sql=", "sql^", "tag="):
-        usage(f"--at {plan.trigger}: expected connect, sql=TEXT, sql^TEXT or tag=TEXT")
+    if plan.trigger not in ("connect", "cancel") and plan.trigger[:4] not in ("sql=", "sql^", "tag="):
+        usage(f"--at {plan.trigger}: expected connect, cancel, sql=TEXT, sql^TEXT or tag=TEXT")
     if len(rest) != 2 or not rest[1].isdigit() or min(plan.nth - 1, plan.times, *numbers.values()) < 0:
         usage("expected HOST PORT, and numbers that are not negative")
     return plan, numbers, (rest[0], int(rest[1]))

@@ -7,10 +7,12 @@
 #include <cctype>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace tenantctl::testing {
 namespace {
@@ -89,9 +91,34 @@ std::string TestDatabase::conninfo_as(const std::string& role) const {
   if (!password.empty()) {
     uri += ":" + percent_encoded(password);
   }
+  if (const char* const pooler = std::getenv("TENANTCTL_TEST_POOLER"); pooler != nullptr) {
+    return pooled_conninfo(uri + "@/" + percent_encoded(name_), pooler);
+  }
   // The host as a parameter: a socket's folder cannot stand before the database.
   return uri + "@/" + percent_encoded(name_) + "?host=" + percent_encoded(PQhost(connection)) +
          "&port=" + PQport(connection);
+}
+
+std::string pooled_conninfo(const std::string& conninfo, const std::string& pooler) {
+  const auto at = conninfo.find('@');
+  const auto path = conninfo.find('/', at);
+  return conninfo.substr(0, at + 1) + pooler + conninfo.substr(path, conninfo.find('?') - path) +
+         "?sslmode=disable&gssencmode=disable";
+}
+
+bool is_pooled() { return std::getenv("TENANTCTL_TEST_POOLER") != nullptr; }
+
+void TestDatabase::reconnect() {
+  for (int tries = 0;; ++tries) {
+    try {
+      connection_ = open("dbname=" + name_);
+      return;
+    } catch (const std::runtime_error&) {
+      if (tries == 100)
+        throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
 }
 
 void TestDatabase::execute(const std::string& sql) { run(connection_, sql); }

@@ -25,7 +25,8 @@ class TestDatabase {
 
   const std::string& name() const { return name_; }
 
-  /// As a URI, so that it serves as DATABASE_URL, as --database-url and for psql alike.
+  /// As a URI, through the pooler that TENANTCTL_TEST_POOLER names if it is set, so that it serves
+  /// as DATABASE_URL, as --database-url and for psql alike.
   std::string conninfo() const { return conninfo_as({}); }
 
   /// A role that may log in but owns nothing; created by the first call. Returns its name.
@@ -33,6 +34,9 @@ class TestDatabase {
 
   /// The same for another role; with the password of second_role() if it is that.
   std::string conninfo_as(const std::string& role) const;
+
+  /// After the server was restarted. Tries for ten seconds.
+  void reconnect();
 
   /// One or several statements; several are one transaction. All three throw std::runtime_error
   /// with the server's words if it refuses.
@@ -59,5 +63,11 @@ class TestDatabase {
   std::string role_;  // empty until second_role()
   Connection connection_;
 };
+
+/// The same database by way of `pooler`, as HOST:PORT.
+std::string pooled_conninfo(const std::string& conninfo, const std::string& pooler);
+
+/// The suites run through a pooler (scripts/test --pooler).
+bool is_pooled();
 
 }  // namespace tenantctl::testing

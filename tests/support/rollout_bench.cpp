@@ -17,7 +17,10 @@ using namespace std::chrono_literals;
 RolloutBench::RolloutBench(const TestDatabase& database, RevisionFolder revisions,
                            const std::string& role)
     : folder(std::move(revisions)), control_(database) {
+  options.control = pq::ConnectOptions{.url = database.conninfo()};
   options.worker.connect.url = role.empty() ? database.conninfo() : database.conninfo_as(role);
+  options.via_pooler = is_pooled();
+  options.migrate.direct = !is_pooled();
   options.worker.adapts = false;
   options.worker.depth = 1;
   options.migrate.server_version = control_.connection().server_version();

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "pq/cancel_request.h"
 #include "support/database.h"
 #include "support/descriptor.h"
 #include "support/session.h"
@@ -132,9 +133,10 @@ TEST_SUITE("pg/pq/connection") {
     TestDatabase database;
     Session session(database);
     session.pipeline().send(messages({"SELECT pg_sleep(30)"}));
-    std::thread other([&session] {
+    pq::CancelRequest cancel;
+    std::thread other([&] {
       std::this_thread::sleep_for(200ms);
-      session.connection().cancel();
+      cancel.send(session.connection());
     });
     const auto begin = pq::Clock::now();
     CHECK(session.send_sql({"SELECT 1"}).failure() == nullptr);

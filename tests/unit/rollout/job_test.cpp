@@ -57,7 +57,7 @@ class Run {
   // The connection is lost while a segment is under way.
   void lose() {
     static_cast<void>(job.take(now));
-    job.lose("server closed the connection", true, now);
+    job.lose({.why = "server closed the connection", .backend = {}}, Job::Lost::at_server, now);
   }
 
   void wait() {
@@ -504,7 +504,7 @@ TEST_SUITE("rollout/job/outside") {
   TEST_CASE("a holder that loses its connection between segments reads again") {
     Run run({}, Missing::nothing, outside());
     run.agree();
-    run.job.lose("gone", false, run.now);
+    run.job.lose({.why = "gone", .backend = {}}, Job::Lost::nothing, run.now);
     CHECK(run.job.state() == Job::State::waiting);
     CHECK_FALSE(run.job.is_unsettled());
     run.read(run.rows(1));

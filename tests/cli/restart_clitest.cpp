@@ -1,0 +1,127 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+#include "support/project.h"
+
+using namespace tenantctl::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  REQUIRE_MESSAGE(value != nullptr, name);
+  return value;
+}
+
+// pg_ctl as the account that the server runs under: neither of them runs as root.
+Finished control_server(const std::vector<std::string>& arguments) {
+  struct stat data {};
+  REQUIRE(::stat(variable("PGDATA").c_str(), &data) == 0);
+  std::vector<std::string> command;
+  if (::geteuid() == 0) {
+    command = {"setpriv",
+               "--reuid",
+               std::to_string(data.st_uid),
+               "--regid",
+               std::to_string(data.st_gid),
+               "--clear-groups"};
+  }
+  command.insert(command.end(), {variable("PGBIN") + "/pg_ctl", "-D", variable("PGDATA"), "-w",
+                                 "-l", variable("PGLOGFILE")});
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_process(command, {.folder = "/"});
+}
+
+void write_journal(Project& project, int count) {
+  project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+  for (int i = 1; i <= count; ++i) {
+    project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
+                  fmt::format("CREATE TABLE t{} (id int);\nSELECT pg_sleep(0.05);\n"
+                              "INSERT INTO public.journal VALUES (:'schema', {});",
+                              i, i));
+  }
+}
+
+std::string journal(Project& project) {
+  return project.database.value(
+      "SELECT count(*) || ' rows, ' || count(*) - count(DISTINCT (schema, revision)) || ' doubled' "
+      "FROM public.journal");
+}
+
+bool eventually(TestDatabase& database, const std::string& sql) {
+  for (int tries = 0; tries < 500; ++tries) {
+    if (database.value(sql) == "t")
+      return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+void check_complete(Project& project, RunningProcess& process) {
+  CHECK(fault(process.wait(60s), 0) == "");
+  project.database.reconnect();
+  CHECK(journal(project) == "60 rows, 0 doubled");
+  CHECK(fault(project.run({"check", "--deep"}), 0) == "");
+  CHECK(project.database.value("SELECT string_agg(state, ' ') FROM tenantctl.run WHERE "
+                               "command = 'upgrade-all'") == "ok");
+  CHECK(
+      project.database.value("SELECT count(*) FROM tenantctl.run_schema s JOIN tenantctl.run r ON "
+                             "r.id = s.run_id WHERE r.command = 'upgrade-all'") == "30");
+}
+
+}  // namespace
+
+TEST_SUITE("cli/restart") {
+  TEST_CASE("a server that restarts in the middle is waited for, and the run ends complete") {
+    for (const std::string mode : {"fast", "immediate"}) {
+      CAPTURE(mode);
+      Project project;
+      project.create_tenants(30);
+      write_journal(project, 2);
+      auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
+      REQUIRE(eventually(project.database, "SELECT count(*) >= 10 FROM public.journal"));
+      const Finished restarted = control_server({"-m", mode, "restart"});
+      REQUIRE_MESSAGE(restarted.exit_code == 0, restarted.out, restarted.err);
+      check_complete(project, process);
+    }
+  }
+
+  TEST_CASE("a backend that is killed takes all others along, and the run ends complete") {
+    Project project;
+    project.create_tenants(30);
+    write_journal(project, 2);
+    auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
+    REQUIRE(eventually(project.database, "SELECT count(*) >= 10 FROM public.journal"));
+    const auto pid = project.database.value(
+        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tenantctl/%/run' AND "
+        "datname = current_database() LIMIT 1");
+    REQUIRE(::kill(std::stoi(pid), SIGKILL) == 0);
+    check_complete(project, process);
+  }
+
+  TEST_CASE("a server that stays away ends the run when patience is over, with what is known") {
+    Project project;
+    project.create_tenants(10);
+    write_journal(project, 2);
+    auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--reconnect-timeout", "2s"});
+    REQUIRE(eventually(project.database, "SELECT count(*) >= 4 FROM public.journal"));
+    REQUIRE(control_server({"-m", "immediate", "stop"}).exit_code == 0);
+    const auto begin = std::chrono::steady_clock::now();
+    const Finished run = process.wait(40s);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    REQUIRE(control_server({"start"}).exit_code == 0);
+    CHECK(fault(run, 1, {"in-doubt", "not-started"}) == "");
+    CHECK(took < 20s);
+    project.database.reconnect();
+    CHECK(fault(project.run({"upgrade-all"}), 0) == "");
+    CHECK(journal(project) == "20 rows, 0 doubled");
+  }
+}
