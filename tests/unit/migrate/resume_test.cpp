@@ -164,7 +164,9 @@ TEST_SUITE("migrate/plan/resume") {
     CHECK(resumable("SET work_mem = '1MB'"));
     CHECK(resumable("RESET work_mem"));
     CHECK_FALSE(resumable("CREATE INDEX CONCURRENTLY ON t (a)"));
-    CHECK_FALSE(resumable("REINDEX TABLE CONCURRENTLY t"));
+    CHECK(resumable("REINDEX TABLE CONCURRENTLY t"));
+    CHECK(resumable("ALTER TYPE e ADD VALUE 'b'"));
+    CHECK_FALSE(resumable("ALTER TABLE t DETACH PARTITION p CONCURRENTLY"));
     CHECK_FALSE(resumable("INSERT INTO t VALUES (1)"));
   }
 
