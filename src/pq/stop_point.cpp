@@ -16,8 +16,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <map>
 #include <optional>
 #include <utility>
 

@@ -107,7 +107,8 @@ SPOTS = [
     Spot("after-guard", 2, TENANT, "second revision under the kept lock", journey="downgrade"),
     Spot("segment-sent", 1, TENANT, "COMMIT done, answer unread", journey="downgrade"),
     Spot("outside-running", 1, TENANT, "row running, committed", journey="downgrade"),
-    Spot("outside-statement", 1, TENANT, "DROP INDEX under way, waits for a writer", journey="downgrade"),
+    Spot("outside-statement", 1, TENANT, "DROP INDEX under way, waits for a writer",
+         journey="downgrade"),
     Spot("segment-sent", 4, TENANT, "index dropped, answer unread", journey="downgrade"),
     Spot("outside-progress", 1, TENANT, "progress committed", journey="downgrade"),
     Spot("outside-row", 3, TENANT, "row removed, not committed", journey="downgrade"),
@@ -249,7 +250,8 @@ class Trial:
         """Whether the program reached the point, and the server has done all that was sent."""
         stage = self.stage
         if not door.wait(run.process):
-            self.judge.violate("-", f"the point was never reached (exit {run.wait()}): {run.text()}")
+            self.judge.violate("-", f"the point was never reached (exit {run.wait()}): "
+                                    f"{run.text()}")
             return False
         if self.is_under_way():
             self.blocker = Look(stage.server.bindir, stage.environment, DATABASE)

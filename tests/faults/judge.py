@@ -144,7 +144,8 @@ class Judge:
         state = row["state"] if row else None
         valid = found["indexes"].get("ix3")
         if state == "applied" and valid is not True:
-            self.violate(schema, f"index ix3 is applied and {'invalid' if valid is False else 'missing'}")
+            self.violate(schema, "index ix3 is applied and "
+                                 f"{'invalid' if valid is False else 'missing'}")
         if state is None and valid is not None:
             self.violate(schema, "index ix3 is there without a row")
         others = [name for name in found["indexes"] if name != "ix3"

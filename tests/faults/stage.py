@@ -18,7 +18,8 @@ CHECKOUT = HERE.parent.parent
 TENANTS = [f"tenant_{number}" for number in range(1, 7)]
 SCHEMAS = ["shared", *TENANTS]
 NEW = ["tenant_7", "tenant_8"]
-PLACES = {"shared": "shared", "new": NEW[-1], "first": TENANTS[0], "middle": TENANTS[2], "last": TENANTS[-1]}
+PLACES = {"shared": "shared", "new": NEW[-1], "first": TENANTS[0], "middle": TENANTS[2],
+          "last": TENANTS[-1]}
 RUN_SECONDS = 90
 ANSWER_SECONDS = 30
 ROLE = "migrator"

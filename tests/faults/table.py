@@ -34,8 +34,8 @@ def write_matrix(answers):
         return True
     points = list(dict.fromkeys((answer["group"], answer["point"]) for answer in answers))
     points.sort(key=lambda point: point[0])
-    print("\nFaults that struck, by the point at which the program was stopped (a number behind the "
-          "point: the how-manieth time that the schema came by).\n")
+    print("\nFaults that struck, by the point where the program was stopped; a number behind it: "
+          "at the schema's so-manieth visit.\n")
     row("point", *ACTIONS.values())
     row("---", *["---:"] * len(ACTIONS))
     for group, point in points:
