@@ -53,14 +53,21 @@ std::string parameter(int number) { return fmt::format("${}", number); }
 }  // namespace
 
 std::optional<OwnRefusal> own_refusal(const pq::ServerFields& error) {
-  const auto begin = error.message.find(fmt::format("\"{}TC", refusal_prefix));
+  // The server's own words around it, and its quotation marks, are in the language of lc_messages.
+  const auto begin = error.message.find(fmt::format("{}TC", refusal_prefix));
   if (!error.is("22P02") || begin == std::string::npos) {
     return std::nullopt;
   }
   const std::string_view text =
-      std::string_view(error.message).substr(begin + 1 + refusal_prefix.size());
+      std::string_view(error.message).substr(begin + refusal_prefix.size());
   constexpr std::size_t code_size = 5;
-  const std::size_t end = text.rfind('"');
+  std::size_t end = text.rfind('"');
+  if (end == std::string_view::npos) {
+    end = text.size();
+    while (end > 0 && (static_cast<unsigned char>(text[end - 1]) >= 0x80 || text[end - 1] == ' ')) {
+      --end;
+    }
+  }
   return OwnRefusal{.code = text.substr(0, code_size),
                     .message = text.substr(code_size + 2, end - code_size - 2)};
 }

@@ -100,6 +100,10 @@ TEST_SUITE("pg/migrate/schema_drop") {
     database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE "
         "'DROP TABLE%' AND pid <> pg_backend_pid() AND datname = current_database()");
+    // It is told to end, not waited for.
+    database.execute(
+        "DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP "
+        "PERFORM pg_sleep(0.02); END LOOP; END $$");
     Drop{session}.run(10);
     CHECK_FALSE(exists(database, "one"));
   }

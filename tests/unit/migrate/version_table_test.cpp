@@ -142,6 +142,14 @@ TEST_SUITE("migrate/version_table") {
     REQUIRE(ours);
     CHECK(ours->code == refusal::moved);
     CHECK(ours->message == "say \"no\"");
+    // lc_messages of another language: other words, other quotation marks.
+    const auto german = own_refusal(server_error(
+        "22P02",
+        "ung\xC3\xBCltige Eingabesyntax f\xC3\xBCr Typ integer: \xC2\xBBtenantctl TC002: the "
+        "schema is busy\xC2\xAB"));
+    REQUIRE(german);
+    CHECK(german->code == refusal::busy);
+    CHECK(german->message == "the schema is busy");
     CHECK_FALSE(own_refusal(server_error("22P02", "invalid input syntax for type integer: \"x\"")));
     CHECK_FALSE(own_refusal(server_error("42601", "\"tenantctl TC001: x\"")));
   }
