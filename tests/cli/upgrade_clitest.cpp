@@ -127,8 +127,9 @@ TEST_SUITE("cli/upgrade") {
                   "CREATE TABLE :\"schema\".a (t text);\n"
                   "INSERT INTO a VALUES (:'schema'), (:'colour'), (':\"schema\"');");
     project.must({"tenant", "create", "acme", "--var", "colour=deep red"});
-    CHECK(project.database.value("SELECT string_agg(t, '|' ORDER BY t) FROM acme.a") ==
-          ":\"schema\"|acme|deep red");
+    CHECK(
+        project.database.value("SELECT string_agg(t, '|' ORDER BY t COLLATE \"C\") FROM acme.a") ==
+        ":\"schema\"|acme|deep red");
     CHECK(fault(project.run({"tenant", "create", "other", "--var", "colour"}), 2,
                 {"a --var is not name=value"}) == "");
   }
