@@ -301,7 +301,9 @@ void Rollout::heed_signals(pq::Deadline now) {
 
 void Rollout::close_all(pq::Deadline now) {
   for (const auto& worker : workers_) {
-    if (worker->is_busy()) {
+    // What only reads, to settle a doubt, goes on.
+    const Job* job = worker->current();
+    if (job != nullptr && !job->is_unsettled()) {
       worker->drop("closed by a second signal", now);
     }
     collect(*worker, now);

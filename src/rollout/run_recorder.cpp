@@ -1,6 +1,7 @@
 #include "rollout/run_recorder.h"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -19,6 +20,16 @@ constexpr auto heartbeat = 15s;
 
 // What stood where it should is only counted.
 bool has_row(Result result) { return result != Result::unchanged; }
+
+// A schema may stand only once in a statement: what was said of it last holds.
+void keep_last(std::vector<RunSchema>& rows) {
+  std::set<std::pair<Scope, std::string>> seen;
+  for (std::size_t i = rows.size(); i-- > 0;) {
+    if (!seen.insert({rows[i].scope, rows[i].report.schema}).second) {
+      rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+}
 
 SchemaReport copy_of(const SchemaReport& report) {
   SchemaReport copy;
@@ -127,6 +138,7 @@ void RunRecorder::end(RunState state) {
       ledger.end(run_.id, end_, rows_);
     }
   };
+  keep_last(rows_);
   // Whoever interrupted the run waits for its end.
   attempt(write, state == RunState::interrupted
                      ? std::min<std::chrono::milliseconds>(options_.reconnect_timeout, 5s)
@@ -143,18 +155,23 @@ void RunRecorder::flush() {
   if (late_ || !is_recording()) {
     return;
   }
+  keep_last(rows_);
   if (attempt([this](RunLedger& ledger) { ledger.add(run_.id, rows_); }, 0ms)) {
     rows_.clear();
+    written_ = pq::Clock::now();
+  } else {
+    // What is not answered holds up the run's schemas: not soon again.
+    written_ = pq::Clock::now() + options_.reconnect.timeout;
   }
-  written_ = pq::Clock::now();
 }
 
 bool RunRecorder::attempt(const Write& write, std::chrono::milliseconds patience) {
   const pq::Deadline until = pq::Clock::now() + patience;
+  bool tried = false;
   while (true) {
     std::string why;
     try {
-      if (attempt_once(write, patience > 0ms)) {
+      if (attempt_once(write, true)) {
         return true;
       }
     } catch (const pq::ConnectionLost& error) {
@@ -167,6 +184,9 @@ bool RunRecorder::attempt(const Write& write, std::chrono::milliseconds patience
       return false;
     }
     if (patience == 0ms) {
+      if (!std::exchange(tried, true) && !why.empty()) {
+        continue;
+      }
       return false;
     }
     if (pq::Clock::now() >= until) {
