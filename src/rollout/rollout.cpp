@@ -420,9 +420,9 @@ bool Rollout::needs_another(Worker::Lane lane) const {
                        [](const Job* job) { return job->is_slow(); });
   }
   const auto unused = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->lane() == Worker::Lane::main && !worker->is_busy() &&
-           (worker->state() == Worker::State::connecting ||
-            worker->state() == Worker::State::ready);
+    return worker->lane() == Worker::Lane::main &&
+           (worker->is_connecting() ||
+            (worker->state() == Worker::State::ready && !worker->is_busy()));
   });
   return static_cast<std::size_t>(unused) < wave_ends_[wave_] - next_ + waiting_.size();
 }
