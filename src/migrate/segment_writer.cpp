@@ -283,7 +283,7 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
   if (guarded) {
     add_reset(segment, index);
   }
-  if (reaches_table(step)) {
+  if (guarded && reaches_table(step)) {
     const bool stands = step.kind == Step::Kind::downgrade;
     segment.add(table_.untouched(step.row, step.mark.count + (stands ? 1 : 0)),
                 {index, Part::close, 0});

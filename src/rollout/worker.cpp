@@ -313,7 +313,9 @@ void Worker::advance_ready(pq::Deadline now) {
 
 void Worker::retire_if_hopeless(pq::Deadline now) {
   const bool out_of_time = down_since_ && now - *down_since_ >= options_.reconnect_timeout;
-  if (failed_setups_ >= 3 || out_of_time || !was_ready_) {
+  // One that was never at work is not worth the whole time.
+  const bool was_useless = !was_ready_ && failed_connects_ >= 3;
+  if (failed_setups_ >= 3 || out_of_time || was_useless) {
     state_ = State::retired;
   }
 }

@@ -126,7 +126,6 @@ SPOTS = [
         ("after-commit", 1, "first revision committed, more to come"),
         ("segment-sent", 1, "two COMMITs done, answer unread"),
         ("segment-answered", 1, ""),
-        ("outside-running", 1, "row running, committed"),
         ("after-commit", 4, ""),
         ("ledger-due", 1, "")]),
 ]

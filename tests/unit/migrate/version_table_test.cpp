@@ -143,10 +143,11 @@ TEST_SUITE("migrate/version_table") {
     CHECK(ours->code == refusal::moved);
     CHECK(ours->message == "say \"no\"");
     // lc_messages of another language: other words, other quotation marks.
-    const auto german = own_refusal(server_error(
+    const pq::ServerFields german_error = server_error(
         "22P02",
         "ung\xC3\xBCltige Eingabesyntax f\xC3\xBCr Typ integer: \xC2\xBBtenantctl TC002: the "
-        "schema is busy\xC2\xAB"));
+        "schema is busy\xC2\xAB");
+    const auto german = own_refusal(german_error);
     REQUIRE(german);
     CHECK(german->code == refusal::busy);
     CHECK(german->message == "the schema is busy");
