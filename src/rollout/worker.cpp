@@ -221,7 +221,8 @@ void Worker::advance_connecting(pq::Deadline now) {
   } catch (const pq::ConnectFailed& error) {
     connect_failed(error, now);
   } catch (const pq::ConnectionLost& error) {
-    connect_failed(pq::ConnectFailed(error.what(), "", ""), now);
+    drop(error.what(), now);
+    retire_if_hopeless(now);
   }
 }
 
