@@ -297,11 +297,11 @@ TEST_SUITE("pg/migrate/autocommit") {
     const std::string set = "SET work_mem = '7MB';\nSET datestyle = 'German';\nRESET datestyle;\n";
     const std::string look =
         "INSERT INTO log VALUES (current_setting('work_mem') || ' ' || "
-        "current_setting('datestyle'))";
+        "(current_setting('datestyle') LIKE 'German%'))";
     Steps{session, with(set + first + "SELECT nonsense")}.fresh();
     CHECK(progress(database) == Rows{{"running", "up:4", "42703"}});
     CHECK(Steps{session, with(set + first + look)}.upgrade().verdict == Verdict::done);
-    CHECK(log(database) == "1,7MB ISO, MDY");
+    CHECK(log(database) == "1,7MB false");
   }
 
   TEST_CASE("an enum value that an interrupted run has added already is no failure") {

@@ -33,6 +33,12 @@ class Judge {
       : connection_(PQconnectdb(database.conninfo().c_str()), &PQfinish) {
     PQsetNoticeProcessor(
         connection_.get(), [](void*, const char*) {}, nullptr);
+    for (const char* sql :
+         {"SET exit_on_error = off", "SET idle_in_transaction_session_timeout = 0",
+          "SET statement_timeout = 0", "SET standard_conforming_strings = on",
+          "SET client_encoding = 'UTF8'"}) {
+      PQclear(PQexec(connection_.get(), sql));
+    }
     PQclear(PQexec(connection_.get(), "BEGIN"));
     PQclear(PQexec(connection_.get(), "SELECT 1/0"));
     REQUIRE(PQtransactionStatus(connection_.get()) == PQTRANS_INERROR);
