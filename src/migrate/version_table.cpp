@@ -2,22 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <utility>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "pq/stop_point.h"
 #include "tenant/fleet.h"
 
 namespace tenantctl {
 namespace {
-
-template <typename Number>
-Number number_of(std::string_view text) {
-  Number number{};
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
 
 RowState state_from(std::string_view text) {
   if (text == "running") {

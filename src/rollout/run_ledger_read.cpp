@@ -1,20 +1,13 @@
 #include <fmt/format.h>
 
-#include <charconv>
 #include <map>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "rollout/run_ledger.h"
 
 namespace tenantctl {
 namespace {
-
-template <typename Number>
-Number number_of(std::string_view text) {
-  Number number{};
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
 
 Result result_from(std::string_view text) {
   for (std::size_t i = 0; i < result_count; ++i) {

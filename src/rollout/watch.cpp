@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <utility>
+
+#include "base/number.h"
 
 namespace tenantctl {
 namespace {
@@ -29,12 +30,6 @@ std::string question() {
       "WHERE a.pid = ANY ($1::pg_catalog.int4[]) "
       "OR a.application_name = ANY ($2::pg_catalog.text[])",
       started_column, blocker_columns);
-}
-
-std::int64_t number_of(std::string_view text) {
-  std::int64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
 }
 
 std::string one_line(std::string_view text) {
@@ -68,11 +63,11 @@ const char* const blocker_columns =
     "pg_catalog.left(b.query, 200)";
 
 Blocker blocker_from(const pq::Row& row, int first) {
-  return {.pid = static_cast<int>(number_of(row.text(first))),
+  return {.pid = number_of<int>(row.text(first)),
           .user = std::string(row.text(first + 1)),
           .application = std::string(row.text(first + 2)),
           .state = std::string(row.text(first + 3)),
-          .age = std::chrono::milliseconds(number_of(row.text(first + 4))),
+          .age = std::chrono::milliseconds(number_of<std::int64_t>(row.text(first + 4))),
           .query = one_line(row.text(first + 5))};
 }
 
@@ -163,8 +158,8 @@ void Watch::add(const pq::Row& row) {
   if (!row.is_null(6)) {
     sight.blocker = blocker_from(row, 6);
   }
-  const Backend backend{.pid = static_cast<int>(number_of(row.text(0))),
-                        .started = number_of(row.text(1))};
+  const Backend backend{.pid = number_of<int>(row.text(0)),
+                        .started = number_of<std::int64_t>(row.text(1))};
   // A pooler's sessions keep the name that the last client gave them: the one that works is meant.
   Sight& named = arriving_[std::string(row.text(2))];
   if (sight.works || named.statement.empty()) {

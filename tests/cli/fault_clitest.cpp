@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "support/fault_proxy.h"
+#include "support/journal.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -26,19 +27,13 @@ std::vector<std::string> operator+(std::vector<std::string> words,
 
 // Revisions 0001 to `count`, each with a table and a row in a journal that knows no unique key.
 void write_journal(Project& project, int count) {
-  project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+  create_journal(project.database);
   for (int i = 1; i <= count; ++i) {
     project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
                   fmt::format("CREATE TABLE t{} (id int);\n"
                               "INSERT INTO public.journal VALUES (:'schema', {});",
                               i, i));
   }
-}
-
-std::string journal(Project& project) {
-  return project.database.value(
-      "SELECT count(*) || ' rows, ' || count(*) - count(DISTINCT (schema, revision)) || ' doubled' "
-      "FROM public.journal");
 }
 
 Finished run_through(Project& project, const FaultProxy& proxy,
@@ -53,15 +48,6 @@ std::string locks_left(Project& project) {
   return project.database.value(
       "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
       "l.locktype = 'advisory' AND a.datname = current_database()");
-}
-
-bool eventually(TestDatabase& database, const std::string& sql) {
-  for (int tries = 0; tries < 500; ++tries) {
-    if (database.value(sql) == "t")
-      return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
 }
 
 std::chrono::milliseconds since(std::chrono::steady_clock::time_point begin) {
@@ -86,7 +72,7 @@ TEST_SUITE("cli/faults") {
             run_through(project, proxy, {"upgrade-all", "--jobs", "2", "--depth", depth});
         CHECK(fault(run, 0) == "");
         CHECK(proxy.strikes().size() == 2);
-        CHECK(journal(project) == "60 rows, 0 doubled");
+        CHECK(journal_counts(project.database) == "60 rows, 0 doubled");
         CHECK(fault(project.run({"check", "--deep"}), 0) == "");
       }
     }
@@ -105,7 +91,7 @@ TEST_SUITE("cli/faults") {
         CHECK(fault(run_through(project, proxy, {"upgrade", "--schema", "t001"}), 0,
                     {"0003_step3"}) == "");
         CHECK(proxy.strikes().size() == 1);
-        CHECK(journal(project) == "3 rows, 0 doubled");
+        CHECK(journal_counts(project.database) == "3 rows, 0 doubled");
         CHECK(locks_left(project) == "0");
       }
     }
@@ -119,9 +105,9 @@ TEST_SUITE("cli/faults") {
                             std::vector<std::string>{"--only", runs_sql, "--times", "0"});
     // Readings end in COMMIT too: where the schemas stand cannot be settled, and is not guessed.
     CHECK(fault(run_through(project, before, {"upgrade-all"}), 1, {"in-doubt"}) == "");
-    CHECK(journal(project) == "0 rows, 0 doubled");
+    CHECK(journal_counts(project.database) == "0 rows, 0 doubled");
     CHECK(fault(project.run({"upgrade-all"}), 0) == "");
-    CHECK(journal(project) == "4 rows, 0 doubled");
+    CHECK(journal_counts(project.database) == "4 rows, 0 doubled");
   }
 
   TEST_CASE("a revision that ends its own connection is failed, not in doubt") {
@@ -163,7 +149,7 @@ TEST_SUITE("cli/faults") {
       CAPTURE(at);
       Project project;
       project.create_tenants(1);
-      project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+      create_journal(project.database);
       project.write_raw("tenant/0001_insert.sql",
                         "-- migrate:up transaction:false\n"
                         "INSERT INTO public.journal VALUES (:'schema', 1);\n");
@@ -171,7 +157,8 @@ TEST_SUITE("cli/faults") {
       const FaultProxy proxy({"--do", "cut", "--at", at, "--only", runs_sql, "--nth", "2"});
       CHECK(fault(run_through(project, proxy, {"upgrade-all"}), 1, {"not known", "resolve"}) == "");
       CHECK(proxy.strikes().size() == 1);
-      CHECK(journal(project) == (at[0] == 's' ? "0 rows, 0 doubled" : "1 rows, 0 doubled"));
+      CHECK(journal_counts(project.database) ==
+            (at[0] == 's' ? "0 rows, 0 doubled" : "1 rows, 0 doubled"));
     }
   }
 
@@ -191,7 +178,8 @@ TEST_SUITE("cli/faults") {
         struck = !proxy.strikes().empty();
         const bool well = run.exit_code == 0;
         CHECK_MESSAGE((well || run.exit_code == 3), fault(run, 0));
-        CHECK(journal(project) == (well ? "3 rows, 0 doubled" : "0 rows, 0 doubled"));
+        CHECK(journal_counts(project.database) ==
+              (well ? "3 rows, 0 doubled" : "0 rows, 0 doubled"));
         if (well) {
           ++ended_well;
           CHECK(project.database.value("SELECT string_agg(state, ' ') FROM tenantctl.run WHERE "
@@ -216,7 +204,7 @@ TEST_SUITE("cli/faults") {
             harm + std::vector<std::string>{"--only", runs_sql, "--nth", std::to_string(nth)});
         CHECK(fault(run_through(project, proxy, {"tenant", "create", "acme"}), 0) == "");
         CHECK(proxy.strikes().size() == 1);
-        CHECK(journal(project) == "2 rows, 0 doubled");
+        CHECK(journal_counts(project.database) == "2 rows, 0 doubled");
         CHECK(project.revision_of("acme") == "0002_step2");
       }
       bool struck = true;
@@ -263,7 +251,7 @@ TEST_SUITE("cli/faults") {
       CHECK(fault(run_through(project, proxy, {"upgrade", "--schema", "t001"}), 0) == "");
       CHECK(since(begin) < 10s);
       CHECK(proxy.strikes().size() == 1);
-      CHECK(journal(project) == "1 rows, 0 doubled");
+      CHECK(journal_counts(project.database) == "1 rows, 0 doubled");
     }
   }
 
@@ -339,7 +327,7 @@ TEST_SUITE("cli/silence") {
         CHECK(fault(run, 0) == "");
         CHECK(since(begin) < 20s);
         CHECK(proxy.strikes().size() == 1);
-        CHECK(journal(project) == "12 rows, 0 doubled");
+        CHECK(journal_counts(project.database) == "12 rows, 0 doubled");
       }
     }
   }
@@ -368,7 +356,7 @@ TEST_SUITE("cli/silence") {
                                   "--connect-timeout", "1s", "--reconnect-timeout", "2s"});
     CHECK(fault(run, 1, {"in-doubt"}) == "");
     CHECK(since(begin) < 40s);
-    CHECK(journal(project) == "0 rows, 0 doubled");
+    CHECK(journal_counts(project.database) == "0 rows, 0 doubled");
   }
 
   TEST_CASE("SIGTERM ends a run also where the connection is silent") {
@@ -378,9 +366,9 @@ TEST_SUITE("cli/silence") {
     const FaultProxy proxy({"--do", "hole", "--at", "sql^SELECT pg_sleep", "--only", runs_sql});
     project.tool.set_variable("DATABASE_URL", proxy.conninfo(project.database));
     auto process = project.tool.start({"upgrade-all", "--jobs", "2"});
-    REQUIRE(eventually(project.database,
-                       "SELECT count(*) >= 1 FROM pg_stat_activity WHERE query LIKE "
-                       "'SELECT pg_sleep%' AND datname = current_database()"));
+    REQUIRE(becomes_true(project.database,
+                         "SELECT count(*) >= 1 FROM pg_stat_activity WHERE query LIKE "
+                         "'SELECT pg_sleep%' AND datname = current_database()"));
     const auto begin = std::chrono::steady_clock::now();
     process.kill(SIGTERM);
     CHECK(fault(process.wait(40s), 130, {"interrupted"}) == "");

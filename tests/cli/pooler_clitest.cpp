@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "support/journal.h"
 #include "support/pooler.h"
 #include "support/project.h"
 
@@ -14,7 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 void write_journal(Project& project, int count) {
-  project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+  create_journal(project.database);
   for (int i = 1; i <= count; ++i) {
     project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
                   fmt::format("CREATE TABLE t{} (id int);\n"
@@ -23,26 +24,11 @@ void write_journal(Project& project, int count) {
   }
 }
 
-std::string journal(Project& project) {
-  return project.database.value(
-      "SELECT count(*) || ' rows, ' || count(*) - count(DISTINCT (schema, revision)) || ' doubled' "
-      "FROM public.journal");
-}
-
 std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines)
     text += line + "\n";
   return text;
-}
-
-bool eventually(TestDatabase& database, const std::string& sql) {
-  for (int tries = 0; tries < 500; ++tries) {
-    if (database.value(sql) == "t")
-      return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
 }
 
 }  // namespace
@@ -59,7 +45,7 @@ TEST_SUITE("cli/pooler") {
     auto second = project.tool.start({"upgrade-all", "--jobs", "8", "--depth", "4"});
     CHECK(fault(first.wait(60s), 0) == "");
     CHECK(fault(second.wait(60s), 0) == "");
-    CHECK(journal(project) == "120 rows, 0 doubled");
+    CHECK(journal_counts(project.database) == "120 rows, 0 doubled");
     CHECK(fault(project.run({"check", "--deep"}), 0) == "");
     CHECK(fault(project.run({"tenant", "drop", "t001", "--yes"}), 0) == "");
     CHECK(joined(pooler.leftovers(project.database)) == "");
@@ -114,12 +100,12 @@ TEST_SUITE("cli/pooler") {
         "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' AND "
         "datname = current_database()";
     auto process = project.tool.start({"upgrade-all", "--jobs", "2"});
-    REQUIRE(eventually(project.database, "SELECT count(*) >= 1 " + sleeping));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) >= 1 " + sleeping));
     const auto begin = std::chrono::steady_clock::now();
     process.kill(SIGTERM);
     CHECK(fault(process.wait(40s), 130, {"interrupted"}) == "");
     CHECK(std::chrono::steady_clock::now() - begin < 20s);
-    CHECK(eventually(project.database, "SELECT count(*) = 0 " + sleeping));
+    CHECK(becomes_true(project.database, "SELECT count(*) = 0 " + sleeping));
     CHECK_FALSE(project.has_table("t001", "a"));
     CHECK(joined(pooler.leftovers(project.database)) == "");
   }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "support/journal.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -41,7 +42,7 @@ Finished control_server(const std::vector<std::string>& arguments) {
 }
 
 void write_journal(Project& project, int count) {
-  project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+  create_journal(project.database);
   for (int i = 1; i <= count; ++i) {
     project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
                   fmt::format("CREATE TABLE t{} (id int);\nSELECT pg_sleep(0.05);\n"
@@ -50,25 +51,10 @@ void write_journal(Project& project, int count) {
   }
 }
 
-std::string journal(Project& project) {
-  return project.database.value(
-      "SELECT count(*) || ' rows, ' || count(*) - count(DISTINCT (schema, revision)) || ' doubled' "
-      "FROM public.journal");
-}
-
-bool eventually(TestDatabase& database, const std::string& sql) {
-  for (int tries = 0; tries < 500; ++tries) {
-    if (database.value(sql) == "t")
-      return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
-}
-
 void check_complete(Project& project, RunningProcess& process) {
   CHECK(fault(process.wait(60s), 0) == "");
   project.database.reconnect();
-  CHECK(journal(project) == "60 rows, 0 doubled");
+  CHECK(journal_counts(project.database) == "60 rows, 0 doubled");
   CHECK(fault(project.run({"check", "--deep"}), 0) == "");
   CHECK(project.database.value("SELECT string_agg(state, ' ') FROM tenantctl.run WHERE "
                                "command = 'upgrade-all'") == "ok");
@@ -87,7 +73,7 @@ TEST_SUITE("cli/restart") {
       project.create_tenants(30);
       write_journal(project, 2);
       auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
-      REQUIRE(eventually(project.database, "SELECT count(*) >= 10 FROM public.journal"));
+      REQUIRE(becomes_true(project.database, "SELECT count(*) >= 10 FROM public.journal"));
       const Finished restarted = control_server({"-m", mode, "restart"});
       REQUIRE_MESSAGE(restarted.exit_code == 0, restarted.out, restarted.err);
       check_complete(project, process);
@@ -99,7 +85,7 @@ TEST_SUITE("cli/restart") {
     project.create_tenants(30);
     write_journal(project, 2);
     auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
-    REQUIRE(eventually(project.database, "SELECT count(*) >= 10 FROM public.journal"));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) >= 10 FROM public.journal"));
     const auto pid = project.database.value(
         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tenantctl/%/run' AND "
         "datname = current_database() LIMIT 1");
@@ -112,7 +98,7 @@ TEST_SUITE("cli/restart") {
     project.create_tenants(10);
     write_journal(project, 2);
     auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--reconnect-timeout", "2s"});
-    REQUIRE(eventually(project.database, "SELECT count(*) >= 4 FROM public.journal"));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) >= 4 FROM public.journal"));
     REQUIRE(control_server({"-m", "immediate", "stop"}).exit_code == 0);
     const auto begin = std::chrono::steady_clock::now();
     const Finished run = process.wait(40s);
@@ -122,6 +108,6 @@ TEST_SUITE("cli/restart") {
     CHECK(took < 20s);
     project.database.reconnect();
     CHECK(fault(project.run({"upgrade-all"}), 0) == "");
-    CHECK(journal(project) == "20 rows, 0 doubled");
+    CHECK(journal_counts(project.database) == "20 rows, 0 doubled");
   }
 }

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <thread>
 
+#include "support/journal.h"
 #include "support/json_schema.h"
 #include "support/project.h"
 
@@ -20,22 +21,13 @@ std::string doubled(TestDatabase& database) {
 }
 
 void write_journal(Project& project, int count, const std::string& extra) {
-  project.database.execute("CREATE TABLE public.journal (schema text, revision int)");
+  create_journal(project.database);
   for (int i = 1; i <= count; ++i) {
     const auto number = std::to_string(i);
     project.write("tenant/000" + number + "_step" + number + ".sql",
                   "CREATE TABLE t" + number + " (id int);\n" + extra +
                       "INSERT INTO public.journal VALUES (:'schema', " + number + ");");
   }
-}
-
-bool eventually(TestDatabase& database, const std::string& sql) {
-  for (int tries = 0; tries < 500; ++tries) {
-    if (database.value(sql) == "t")
-      return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
 }
 
 }  // namespace
@@ -49,9 +41,9 @@ TEST_SUITE("cli/signals") {
       project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);");
       project.write("tenant/0002_slow.sql", "CREATE TABLE b (id int);\nSELECT pg_sleep(60);");
       auto process = project.tool.start({"upgrade-all", "--jobs", "2"});
-      REQUIRE(eventually(project.database,
-                         "SELECT count(*) >= 2 FROM pg_stat_activity WHERE query LIKE "
-                         "'SELECT pg_sleep%' AND datname = current_database()"));
+      REQUIRE(becomes_true(project.database,
+                           "SELECT count(*) >= 2 FROM pg_stat_activity WHERE query LIKE "
+                           "'SELECT pg_sleep%' AND datname = current_database()"));
       process.kill(signal);
       const auto run = process.wait(20s);
       CHECK(fault(run, 130, {"interrupted"}) == "");
@@ -77,11 +69,11 @@ TEST_SUITE("cli/signals") {
         "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' AND "
         "datname = current_database()";
     auto process = project.tool.start({"upgrade", "--schema", "t001"});
-    REQUIRE(eventually(project.database, "SELECT count(*) = 1 " + sleeping));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) = 1 " + sleeping));
     process.kill(SIGKILL);
     process.wait(20s);
     project.database.execute("SELECT pg_terminate_backend(pid) " + sleeping);
-    REQUIRE(eventually(project.database, "SELECT count(*) = 0 " + sleeping));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) = 0 " + sleeping));
 
     CHECK(fault(project.run({"upgrade-all"}), 1, {"0001_slow", "tenantctl resolve"}) == "");
     CHECK(fault(project.run({"check"}), 4) == "");
@@ -100,7 +92,7 @@ TEST_SUITE("cli/signals") {
     const auto tenants = project.create_tenants(60);
     write_journal(project, 3, "SELECT pg_sleep(0.01);\n");
     auto process = project.tool.start({"upgrade-all"});
-    REQUIRE(eventually(project.database, "SELECT count(*) >= 40 FROM public.journal"));
+    REQUIRE(becomes_true(project.database, "SELECT count(*) >= 40 FROM public.journal"));
     process.kill(SIGKILL);
     process.wait(20s);
     const auto done = std::stoi(project.database.value("SELECT count(*) FROM public.journal"));

@@ -53,20 +53,6 @@ std::vector<std::string> schema_names(std::size_t count, const std::string& pref
   return names;
 }
 
-std::string journal(int revision) {
-  return fmt::format("INSERT INTO public.journal VALUES (:'schema', {});\n", revision);
-}
-
-void create_journal(TestDatabase& database) {
-  database.execute("CREATE TABLE public.journal (schema text, revision int)");
-}
-
-std::string journal_counts(TestDatabase& database) {
-  return database.value(
-      "SELECT count(*) || ' rows, ' || count(*) - count(DISTINCT (schema, revision)) || ' doubled' "
-      "FROM public.journal");
-}
-
 ServerLog::ServerLog() {
   const char* path = std::getenv("PGLOGFILE");
   if (path == nullptr)
@@ -84,15 +70,6 @@ std::vector<std::string> ServerLog::lines(const std::string& word) const {
       lines.push_back(line);
   }
   return lines;
-}
-
-bool becomes_true(TestDatabase& database, const std::string& sql) {
-  for (int tries = 0; tries < 500; ++tries) {
-    if (database.value(sql) == "t")
-      return true;
-    std::this_thread::sleep_for(20ms);
-  }
-  return false;
 }
 
 }  // namespace tenantctl::testing

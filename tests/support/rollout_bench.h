@@ -6,6 +6,7 @@
 
 #include "rollout/fleet_plan.h"
 #include "rollout/rollout.h"
+#include "support/journal.h"
 #include "support/session.h"
 
 namespace tenantctl::testing {
@@ -38,12 +39,6 @@ struct RolloutBench {
 /// `prefix01`, `prefix02`, ...
 std::vector<std::string> schema_names(std::size_t count, const std::string& prefix = "t");
 
-/// An INSERT into public.journal: one row for every time that the revision was kept.
-std::string journal(int revision);
-void create_journal(TestDatabase& database);
-/// Rows of the journal, and rows that are there more than once.
-std::string journal_counts(TestDatabase& database);
-
 /// The lines that the server has written since this was made.
 class ServerLog {
  public:
@@ -55,8 +50,5 @@ class ServerLog {
   std::string path_;
   std::size_t begin_ = 0;
 };
-
-/// Asks `sql` until it says `t`; false after ten seconds.
-bool becomes_true(TestDatabase& database, const std::string& sql);
 
 }  // namespace tenantctl::testing
