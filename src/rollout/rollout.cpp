@@ -104,7 +104,7 @@ void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<
                          static_cast<std::size_t>(first_other - to_do_.begin()));
   takes_long_.resize(groups.size());
   is_counted_.resize(groups.size(), !options_.room);
-  most_at_once_ = options_.jobs * 2;
+  most_at_once_ = options_.jobs;
   const bool may_fill =
       options_.room && std::any_of(groups.begin(), groups.end(), [&](const auto& group) {
         return may_fill_locks(*options_.room, group.plan, options_.jobs);
@@ -114,7 +114,6 @@ void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<
   }
 }
 
-// The slow lane's connections count too.
 bool Rollout::has_lock_room(const Worker& worker) const {
   const auto busy = std::count_if(workers_.begin(), workers_.end(), [&worker](const auto& other) {
     return other.get() != &worker && other->is_busy();
@@ -127,7 +126,7 @@ void Rollout::limit_for_locks() {
   if (!options_.room || most_locks_ == 0 || most_locks_ == told_locks_) {
     return;
   }
-  most_at_once_ = std::min(jobs_for_locks(*options_.room, most_locks_), options_.jobs * 2);
+  most_at_once_ = std::min(jobs_for_locks(*options_.room, most_locks_), options_.jobs);
   if (most_at_once_ < std::min(options_.jobs, to_do_.size())) {
     told_locks_ = most_locks_;
     observer_.warned(locks_text(*options_.room, most_locks_, most_at_once_));
@@ -153,17 +152,13 @@ bool Rollout::make_room() {
 }
 
 void Rollout::make_workers() {
-  const std::size_t main = std::min(options_.jobs, to_do_.size());
-  // The last ones connect only when a schema has met a lock.
-  const std::size_t slow = (main + 1) / 2;
-  for (std::size_t i = 0; i < main + slow; ++i) {
+  for (std::size_t i = 0; i < std::min(options_.jobs, to_do_.size()); ++i) {
     Worker::Options options = options_.worker;
     // What tells them apart where a pooler hides their backends.
     if (options_.via_pooler) {
       options.connect.application_name += fmt::format("/{}", i + 1);
     }
-    const auto lane = i < main ? Worker::Lane::main : Worker::Lane::slow;
-    workers_.push_back(std::make_unique<Worker>(std::move(options), lane));
+    workers_.push_back(std::make_unique<Worker>(std::move(options)));
   }
 }
 
@@ -400,7 +395,7 @@ void Rollout::note_server(const Worker& worker) {
 void Rollout::assign(pq::Deadline now) {
   for (const auto& worker : workers_) {
     worker->continue_holder(may_begin(), now);
-    if (needs_another(worker->lane())) {
+    if (needs_another()) {
       worker->connect(now);
     }
     while (worker->can_take()) {
@@ -414,42 +409,55 @@ void Rollout::assign(pq::Deadline now) {
   }
 }
 
-bool Rollout::needs_another(Worker::Lane lane) const {
-  if (lane == Worker::Lane::slow) {
-    return std::any_of(waiting_.begin(), waiting_.end(),
-                       [](const Job* job) { return job->is_slow(); });
-  }
+bool Rollout::needs_another() const {
   const auto unused = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->lane() == Worker::Lane::main &&
-           (worker->is_connecting() ||
-            (worker->state() == Worker::State::ready && !worker->is_busy()));
+    return worker->is_connecting() ||
+           (worker->state() == Worker::State::ready && !worker->is_busy());
   });
   return static_cast<std::size_t>(unused) < wave_ends_[wave_] - next_ + waiting_.size();
 }
 
-// Where no connection could be had for the slow lane, the main one serves it.
-bool Rollout::takes_lane(const Worker& worker, const Job& job) const {
-  if (worker.lane() == Worker::Lane::slow) {
-    return job.is_slow();
+// The last half of those that there are: one alone is none.
+bool Rollout::is_slow_lane(const Worker& worker) const {
+  std::size_t before = 0;
+  std::size_t all = 0;
+  for (const auto& other : workers_) {
+    before = other.get() == &worker ? all : before;
+    all += other->state() == Worker::State::retired ? 0 : 1;
   }
-  return !job.is_slow() || std::all_of(workers_.begin(), workers_.end(), [](const auto& other) {
-    return other->lane() == Worker::Lane::main || other->state() == Worker::State::retired;
-  });
+  return before >= all - all / 2;
 }
 
+// A schema that met a lock may wait as long again. Half of the connections leave what they have for
+// it, the others take it when there is nothing else.
 Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
   if (!has_lock_room(worker)) {
     return nullptr;
   }
-  Job* job = next_waiting(worker, now);
-  return job != nullptr || worker.lane() == Worker::Lane::slow ? job : next_new(worker);
+  if (is_slow_lane(worker) && is_slow_due(now)) {
+    return next_waiting(worker, Pace::slow, now);
+  }
+  Job* job = next_waiting(worker, Pace::ordinary, now);
+  if (job == nullptr) {
+    job = next_new(worker);
+  }
+  return job != nullptr ? job : next_waiting(worker, Pace::slow, now);
 }
 
-Job* Rollout::next_waiting(const Worker& worker, pq::Deadline now) {
+bool Rollout::is_due(const Job& job, Pace pace, pq::Deadline now) const {
+  return job.is_slow() == (pace == Pace::slow) &&
+         (job.state() == Job::State::ready || job.ready_at() <= now) &&
+         (may_begin() || job.is_unsettled());
+}
+
+bool Rollout::is_slow_due(pq::Deadline now) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const Job* job) { return is_due(*job, Pace::slow, now); });
+}
+
+Job* Rollout::next_waiting(const Worker& worker, Pace pace, pq::Deadline now) {
   const auto due = std::find_if(waiting_.begin(), waiting_.end(), [&](const Job* job) {
-    return (job->state() == Job::State::ready || job->ready_at() <= now) &&
-           (may_begin() || job->is_unsettled()) && takes_lane(worker, *job) &&
-           worker.can_take(*job);
+    return is_due(*job, pace, now) && worker.can_take(*job);
   });
   if (due == waiting_.end()) {
     return nullptr;
@@ -500,8 +508,7 @@ void Rollout::wait(pq::Deadline now) {
   for (const auto& worker : workers_) {
     const int events = worker->wants_write() ? POLLIN | POLLOUT : POLLIN;
     entries.push_back({.fd = worker->socket(), .events = static_cast<short>(events), .revents = 0});
-    const bool is_to_connect =
-        worker->state() == Worker::State::idle && needs_another(worker->lane());
+    const bool is_to_connect = worker->state() == Worker::State::idle && needs_another();
     if (is_to_connect || worker->is_connecting()) {
       until = std::min(until, std::max(worker->deadline(), now + 1ms));
     }
@@ -662,7 +669,7 @@ void Rollout::report_unstarted(const Task& task, Result result, const std::strin
 
 bool Rollout::out_of_workers() const {
   return !workers_.empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->lane() == Worker::Lane::slow || worker->state() == Worker::State::retired;
+    return worker->state() == Worker::State::retired;
   });
 }
 

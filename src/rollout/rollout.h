@@ -34,7 +34,7 @@ struct RolloutOptions {
   Worker::Options worker;
   MigrateOptions migrate;
   Patience patience;
-  std::size_t jobs = 4;  ///< connections to work with
+  std::size_t jobs = 4;  ///< connections to work with, never more at a time
   bool via_pooler = false;
   std::optional<ServerRoom> room;  ///< jobs never fill its lock table; unknown: nothing is counted
   /// Where the control connection leads, to make it anew when it is lost; without it, what it is
@@ -79,11 +79,16 @@ class Rollout {
   void make_workers();
   void assign(pq::Deadline now);
   /// Whether there is more to do than connections that are free for it: a canary needs one.
-  bool needs_another(Worker::Lane lane) const;
+  bool needs_another() const;
   Job* next_job(const Worker& worker, pq::Deadline now);
-  Job* next_waiting(const Worker& worker, pq::Deadline now);
+  /// Slow: has met a lock.
+  enum class Pace { ordinary, slow };
+  Job* next_waiting(const Worker& worker, Pace pace, pq::Deadline now);
+  bool is_due(const Job& job, Pace pace, pq::Deadline now) const;
+  bool is_slow_due(pq::Deadline now) const;
   Job* next_new(const Worker& worker);
-  bool takes_lane(const Worker& worker, const Job& job) const;
+  /// Whether schemas that met a lock go before others there.
+  bool is_slow_lane(const Worker& worker) const;
   void learn(const Job& job, std::chrono::milliseconds duration);
   std::unique_ptr<Job> make_job(const Task& task);
   bool has_lock_room(const Worker& worker) const;

@@ -20,9 +20,6 @@ namespace tenantctl {
 /// that holds the connection (work outside a transaction, under a session lock).
 class Worker {
  public:
-  /// Schemas that met a lock go on in a lane of their own, so that the others never wait for them.
-  enum class Lane { main, slow };
-
   struct Options {
     pq::ConnectOptions connect;
     std::size_t depth = 8;  ///< at most so many schemas in flight
@@ -35,10 +32,7 @@ class Worker {
     std::chrono::milliseconds reconnect_timeout{30'000};
   };
 
-  explicit Worker(Options options, Lane lane = Lane::main)
-      : options_(std::move(options)), lane_(lane) {}
-
-  Lane lane() const { return lane_; }
+  explicit Worker(Options options) : options_(std::move(options)) {}
 
   enum class State {
     idle,  ///< no connection yet, or lost: connects when there is work
@@ -134,7 +128,6 @@ class Worker {
   void recover(const pq::FlightAnswer& answer);
 
   Options options_;
-  Lane lane_;
   State state_ = State::idle;
   std::string why_;
   bool was_ready_ = false;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -223,23 +224,51 @@ TEST_SUITE("pg/rollout/waves") {
   }
 
   TEST_CASE("blocked schemas keep nobody else waiting") {
+    for (const std::size_t jobs : {std::size_t{1}, std::size_t{2}}) {
+      TestDatabase database;
+      RolloutBench first(database, {Scope::tenant, {revision(1, "CREATE TABLE a (i int);\n")}});
+      first.run(schema_names(60));
+      const Holder one(database, "t01.a");
+      const Holder two(database, "t02.a");
+      RolloutBench bench(database, two_revisions());
+      Listener listener;
+      bench.observer = &listener;
+      bench.options.jobs = jobs;
+      bench.options.patience.tries = 3;
+      bench.options.migrate.lock_timeout = 500ms;
+      const Report report = bench.run(schema_names(60));
+      CHECK(count(report, Result::applied) == 58);
+      CHECK(count(report, Result::busy) == 2);
+      // One first try each is all that the others can have waited for.
+      CHECK(listener.order.back() != "t60");
+      CHECK(report.schemas.back().result == Result::busy);
+    }
+  }
+
+  TEST_CASE("a schema that met a lock is tried again while others still come, whatever the depth") {
     TestDatabase database;
     RolloutBench first(database, {Scope::tenant, {revision(1, "CREATE TABLE a (i int);\n")}});
     first.run(schema_names(60));
-    const Holder one(database, "t01.a");
-    const Holder two(database, "t02.a");
-    RolloutBench bench(database, two_revisions());
+    auto holder = std::make_unique<Holder>(database, "t01.a");
+    std::thread release([&] {
+      becomes_true(database, "SELECT count(*) >= 5 FROM pg_attribute WHERE attname = 'j'");
+      holder.reset();
+    });
+    RolloutBench bench(database,
+                       {Scope::tenant,
+                        {revision(1, "CREATE TABLE a (i int);\n"),
+                         revision(2, "ALTER TABLE a ADD j int; SELECT pg_sleep(0.1);\n")}});
     Listener listener;
     bench.observer = &listener;
-    bench.options.jobs = 1;
-    bench.options.patience.tries = 3;
-    bench.options.migrate.lock_timeout = 500ms;
+    bench.options.jobs = 2;
+    bench.options.worker.depth = 8;
+    bench.options.migrate.lock_timeout = 200ms;
     const Report report = bench.run(schema_names(60));
-    CHECK(count(report, Result::applied) == 58);
-    CHECK(count(report, Result::busy) == 2);
-    // One first try each is all that the others can have waited for.
-    CHECK(listener.order.back() != "t60");
-    CHECK(report.schemas.back().result == Result::busy);
+    release.join();
+    CHECK(count(report, Result::applied) == 60);
+    const auto place = std::find(listener.order.begin(), listener.order.end(), "t01");
+    CHECK(place - listener.order.begin() >= 5);
+    CHECK(place - listener.order.begin() < 40);
   }
 
   TEST_CASE("a connection is made anew after so many schemas") {
