@@ -236,6 +236,17 @@ TEST_SUITE("cli/passwords") {
   }
 
   // libpq takes both for something else, and repeats it in its own message.
+  TEST_CASE("a password file that others may read is not used, and the reason is told") {
+    Project project;
+    const auto path = project.tool.folder().path() / ".pgpass";
+    std::ofstream(path) << "*:*:*:*:s3cr3t-hunter2\n";
+    std::filesystem::permissions(path, std::filesystem::perms(0644));
+    project.tool.set_variable("PGPASSFILE", path.string());
+    const auto run = project.run({"status"});
+    CHECK(fault(run, 0, {"password file", "group or world access"}) == "");
+    CHECK_FALSE(contains(run.out + run.err, "s3cr3t"));
+  }
+
   TEST_CASE("a password is not taken for a host or a database and repeated") {
     const Project project;
     const std::string secret = "s3cr3t-hunter2";

@@ -104,6 +104,28 @@ TEST_SUITE("cli/signals") {
     CHECK(fault(project.run({"check"}), 0) == "");
   }
 
+  TEST_CASE("killed in a long statement: within seconds the server gives it up and its locks") {
+    Project project;
+    project.create_tenants(2);
+    project.write("tenant/0001_slow.sql", "CREATE TABLE a (id int);\nSELECT pg_sleep(60);");
+    if (std::stoi(project.database.value("SHOW server_version_num")) < 140000)
+      return;
+    const std::string ours =
+        "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE "
+        "'tenantctl/%'";
+    auto process = project.tool.start({"upgrade-all", "--jobs", "2"});
+    REQUIRE(becomes_true(project.database,
+                         "SELECT count(*) = 2 " + ours + " AND query LIKE 'SELECT pg_sleep%'"));
+    process.kill(SIGKILL);
+    process.wait(20s);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(becomes_true(project.database, "SELECT count(*) = 0 " + ours));
+    CHECK(std::chrono::steady_clock::now() - begin < 5s);
+    CHECK_FALSE(project.has_table("t001", "a"));
+    project.write("tenant/0001_slow.sql", "CREATE TABLE a (id int);");
+    CHECK(fault(project.run({"upgrade-all"}), 0, {"2 applied"}) == "");
+  }
+
   TEST_CASE("two runs at once both end well, and every revision runs once per schema") {
     Project project;
     project.create_tenants(100);

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "support/journal.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -79,6 +81,27 @@ TEST_SUITE("cli/surroundings") {
     CHECK(fault(project.run({"check"}), 0) == "");
     CHECK(fault(project.run({"runs"}), 0, {"upgrade-all"}) == "");
     CHECK(fault(project.run({"downgrade-all", "base", "--yes"}), 0, {"3 applied"}) == "");
+  }
+
+  TEST_CASE("two runs of a role that is serializable by default read what the other did") {
+    for (const std::string level : {"serializable", "repeatable read"}) {
+      CAPTURE(level);
+      OrdinaryProject project;
+      project.set("default_transaction_isolation", level);
+      create_journal(project.database);
+      project.database.execute("GRANT ALL ON public.journal TO " + project.role);
+      project.create_tenants(40);
+      for (const std::string number : {"1", "2", "3"})
+        project.write("tenant/000" + number + "_step.sql",
+                      "CREATE TABLE t" + number + " (id int);\nSELECT pg_sleep(0.005);\n" +
+                          "INSERT INTO public.journal VALUES (:'schema', " + number + ");");
+      auto first = project.tool.start({"upgrade-all", "--jobs", "2"});
+      auto second = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
+      CHECK(fault(first.wait(60s), 0) == "");
+      CHECK(fault(second.wait(60s), 0) == "");
+      CHECK(journal_counts(project.database) == "120 rows, 0 doubled");
+      CHECK(fault(project.run({"check", "--deep"}), 0) == "");
+    }
   }
 
   TEST_CASE("who is deferrable by default waits for no writer") {

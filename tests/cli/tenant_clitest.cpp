@@ -91,6 +91,8 @@ TEST_SUITE("cli/tenant create") {
     CHECK(fault(create("a\"b"), 2, {"is not a plain name"}) == "");
     CHECK(fault(create("a'b"), 2, {"is not a plain name"}) == "");
     CHECK(fault(create("a;b"), 2) == "");
+    for (const char* name : {"../../etc/x", "a.b", "$user", "a\xe2\x80\xae", "\xd0\xb0\x63me"})
+      CHECK(fault(create(name), 2) == "");
     CHECK(fault(create("9a"), 2) == "");
     CHECK(fault(create(""), 2) == "");
     CHECK(fault(create("\u00e4"), 2, {"is not a plain name"}) == "");
