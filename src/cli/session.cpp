@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "output/result_writer.h"
+#include "pq/session_options.h"
 #include "pq/transaction.h"
 #include "rollout/index_scans.h"
 #include "rollout/lock_holder.h"
@@ -78,6 +79,27 @@ std::vector<std::string> lines_of(std::istream& input) {
       lines.push_back(line);
   }
   return lines;
+}
+
+// With the settings that a revision's RESET ALL leads to.
+std::string session_url(const std::string& url, const MigrateOptions& migrate, bool superuser) {
+  return pq::with_session_options(
+      url, fmt::format("{} -c lock_timeout={} -c statement_timeout={}",
+                       pq::session_options(migrate.server_version, superuser),
+                       migrate.lock_timeout.count(), migrate.statement_timeout.count()));
+}
+
+// --direct-url may lead through a pooler in session mode that takes none ("unsupported startup
+// parameter"), or be of a role that may not set them; then only what a session is given behind its
+// startup holds. Whatever else is wrong, the workers find as well.
+bool refuses_options(const pq::ConnectOptions& connect) {
+  try {
+    pq::Connection::open(connect);
+    return false;
+  } catch (const pq::ConnectFailed& error) {
+    const std::string& sqlstate = error.sqlstate();
+    return sqlstate == "08P01" || sqlstate == "22023" || sqlstate == "42704" || sqlstate == "42501";
+  }
 }
 
 }  // namespace
@@ -408,6 +430,11 @@ RolloutOptions Session::rollout_options(bool has_steps) {
   options.migrate.direct = !options.via_pooler;
   if (options.migrate.direct) {
     options.worker.setup = session_setup(options.migrate);
+    const std::string given = options.worker.connect.url;
+    options.worker.connect.url = session_url(given, options.migrate, superuser_);
+    const bool is_certain = settings.direct_url.empty() || !has_steps;
+    if (!is_certain && refuses_options(options.worker.connect))
+      options.worker.connect.url = given;
   }
   return options;
 }

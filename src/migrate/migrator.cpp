@@ -122,7 +122,8 @@ void Migrator::end(Verdict verdict, const pq::ServerFields& error, const Segment
 }
 
 bool Migrator::leaves_traces() const {
-  // Outside a transaction a DISCARD ALL comes last in any case.
+  // Outside a transaction a DISCARD ALL comes last in any case. What is no definition may fire a
+  // trigger, or read a view, whose function does anything.
   if (alone_) {
     return false;
   }
@@ -132,7 +133,7 @@ bool Migrator::leaves_traces() const {
     }
     const auto& statements = plan_.steps[origin.step].section().script.statements();
     const sql::Statement& statement = statements[origin.statement];
-    return statement.leaves_traces || statement.calls;
+    return !statement.inert || statement.leaves_traces || statement.calls;
   });
 }
 

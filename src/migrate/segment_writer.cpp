@@ -68,6 +68,17 @@ std::string behind_sql(const MigrateOptions& options) {
   return "SELECT " + settings(options, "$3");
 }
 
+// A function that no text names (of a trigger, a domain, an operator) may have set something for
+// the session. The path again, because a session that was started without our options has the
+// role's. Behind a pooler the session is somebody else's, too.
+void add_begin(Segment& segment, std::size_t index, bool direct) {
+  segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
+  if (direct) {
+    segment.add({.sql = "RESET ALL"}, {index, Part::begin, 0});
+    segment.add({.sql = "SET search_path = pg_catalog, pg_temp"}, {index, Part::begin, 0});
+  }
+}
+
 // In any case, also across lines: one mention too many costs one message.
 bool mentions(std::string_view text, std::string_view word) {
   return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
@@ -188,7 +199,7 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
 
 void SegmentWriter::add_entry(Segment& segment, std::size_t index, Entry entry) const {
   const Step& step = plan_.steps[index];
-  segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
+  add_begin(segment, index, options_.direct);
   if (step.creates_schema) {
     segment.add(table_.create_schema(), {index, Part::install, 0});
   }
@@ -354,7 +365,7 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
   const bool is_new = upgrades && !plan_.steps[step].resumes;
   Segment segment;
   segment.alone = true;
-  segment.add({.sql = std::string(begin)}, {step, Part::begin, 0});
+  add_begin(segment, step, options_.direct);
   segment.add(entry_message(step, Entry::unprepared), {step, Part::fence, 0});
   segment.add(table_.place(expected(step)), {step, Part::fence, 0});
   segment.add(is_new ? table_.insert_running(row) : table_.start_running(row),

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "pq/session_options.h"
+
 namespace tenantctl::pq {
 namespace {
 
@@ -15,7 +17,6 @@ Message begin(Access access) {
 
 // A role may limit a whole transaction since 17.
 bool limits_transactions(int server_version) { return server_version >= 170000; }
-bool limits_idle_sessions(int server_version) { return server_version >= 140000; }
 
 // LOCAL, so that nothing is left behind in a pooler's session.
 Message settings(int server_version) {
@@ -38,27 +39,14 @@ Message settings(int server_version) {
 }  // namespace
 
 std::vector<Message> session_settings(int server_version, int only_backend) {
-  std::string sql =
-      "SELECT pg_catalog.set_config('statement_timeout', '0', false), "
-      "pg_catalog.set_config('lock_timeout', '10s', false), "
-      "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), "
-      "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false), "
-      "pg_catalog.set_config('default_transaction_read_only', 'off', false), "
-      "pg_catalog.set_config('default_transaction_deferrable', 'off', false), "
-      "pg_catalog.set_config('default_transaction_isolation', 'read committed', false), "
-      "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
-      "pg_catalog.set_config('synchronous_commit', 'on', false), "
-      "pg_catalog.set_config('exit_on_error', 'off', false), "
+  std::string sql = "SELECT ";
+  for (const SessionSetting& setting : session_values(server_version)) {
+    sql += fmt::format("pg_catalog.set_config('{}', '{}', false), ", setting.name, setting.value);
+  }
+  sql +=
       "CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin' "
       "AND pg_catalog.current_setting('is_superuser') = 'on' "
-      "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END, "
-      "pg_catalog.set_config('client_min_messages', 'warning', false)";
-  if (limits_idle_sessions(server_version)) {
-    sql += ", pg_catalog.set_config('idle_session_timeout', '0', false)";
-  }
-  if (limits_transactions(server_version)) {
-    sql += ", pg_catalog.set_config('transaction_timeout', '0', false)";
-  }
+      "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END";
   if (only_backend != 0) {
     sql += fmt::format(" WHERE pg_catalog.pg_backend_pid() = {}", only_backend);
   }

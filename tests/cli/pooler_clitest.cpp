@@ -90,6 +90,22 @@ TEST_SUITE("cli/pooler") {
     }
   }
 
+  // One that takes no settings at a session's start, as PgBouncer before 1.20.
+  TEST_CASE("--direct-url may lead through a pooler in session mode") {
+    Project project;
+    const Pooler pooler(2);
+    const Pooler session(2, Pooler::Mode::session);
+    project.tool.set_variable("DATABASE_URL", pooler.conninfo(project.database));
+    project.create_tenants(3);
+    project.write("tenant/0001_a.sql", "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);");
+    project.write_raw(
+        "tenant/0002_index.sql",
+        "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY a_id ON a (id);\n");
+    CHECK(fault(project.run({"upgrade-all", "--direct-url", session.conninfo(project.database)}),
+                0) == "");
+    CHECK(project.revision_of("t003") == "0002_index");
+  }
+
   TEST_CASE("SIGTERM cancels what runs behind a pooler") {
     Project project;
     const Pooler pooler(2);

@@ -11,11 +11,12 @@ namespace tenantctl::testing {
 
 using namespace std::chrono_literals;
 
-Pooler::Pooler(int size)
+Pooler::Pooler(int size, Mode mode)
     : size_(size),
       port_(free_port()),
       process_({(source_folder() / "scripts/with_pooler").string(), "--size", std::to_string(size),
-                "--port", std::to_string(port_), "sh", "-c", "echo ready; exec sleep 600"}) {
+                "--port", std::to_string(port_), mode == Mode::session ? "--session" : "env", "sh",
+                "-c", "echo ready; exec sleep 600"}) {
   if (!process_.shows("ready\n"))
     throw std::runtime_error("the pooler did not start: " + process_.wait(5s).err);
 }

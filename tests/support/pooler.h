@@ -8,12 +8,14 @@
 
 namespace tenantctl::testing {
 
-/// A PgBouncer in transaction mode in front of the tests' server, while the object lives.
+/// A PgBouncer in front of the tests' server, while the object lives.
 class Pooler {
  public:
+  enum class Mode { transaction, session };
+
   /// `size`: server connections for each database and user. Throws std::runtime_error if there is
   /// no pgbouncer or it does not start.
-  explicit Pooler(int size = 3);
+  explicit Pooler(int size = 3, Mode mode = Mode::transaction);
   ~Pooler();
   Pooler(const Pooler&) = delete;
   Pooler& operator=(const Pooler&) = delete;

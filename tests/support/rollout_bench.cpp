@@ -10,6 +10,8 @@
 #include <thread>
 #include <utility>
 
+#include "pq/session_options.h"
+
 namespace tenantctl::testing {
 
 using namespace std::chrono_literals;
@@ -24,6 +26,11 @@ RolloutBench::RolloutBench(const TestDatabase& database, RevisionFolder revision
   options.worker.adapts = false;
   options.worker.depth = 1;
   options.migrate.server_version = control_.connection().server_version();
+  if (options.migrate.direct) {
+    options.worker.connect.url =
+        pq::with_session_options(options.worker.connect.url,
+                                 pq::session_options(options.migrate.server_version, role.empty()));
+  }
 }
 
 Report RolloutBench::run(const std::vector<std::string>& schemas) {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "pq/session_options.h"
 #include "pq/transaction.h"
 #include "rollout/standing.h"
 
@@ -17,6 +18,12 @@ using namespace std::chrono_literals;
 
 Migrator migrator_of(const SchemaName& name, const Plan& plan, const MigrateOptions& options) {
   return {name, plan, options};
+}
+
+// As the product starts its sessions; the pooler of the tests takes no options.
+std::string own_url(const std::string& url, bool superuser) {
+  static const int version = pq::Connection::open({.url = url}).server_version();
+  return is_pooled() ? url : pq::with_session_options(url, pq::session_options(version, superuser));
 }
 
 }  // namespace
@@ -65,7 +72,8 @@ void forge(Plan& plan, Revision& unchecked) {
 
 Session::Session(const TestDatabase& database, const std::string& role)
     : connection_(pq::Connection::open(
-          {.url = role.empty() ? database.conninfo() : database.conninfo_as(role)})),
+          {.url = own_url(role.empty() ? database.conninfo() : database.conninfo_as(role),
+                          role.empty())})),
       pipeline_(connection_) {
   send(pq::session_settings(connection_.server_version()));
   execute("SET search_path = public");

@@ -69,6 +69,16 @@ struct Seen {
   }
 };
 
+// Said to be IMMUTABLE, as an index or a generated column asks for.
+void create_function(TestDatabase& database, const Deed& deed) {
+  database.execute(
+      fmt::format("CREATE OR REPLACE FUNCTION public.deed() RETURNS int LANGUAGE plpgsql AS "
+                  "$f$BEGIN {}; RETURN 1; END$f$;"
+                  "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+                  "'BEGIN RETURN public.deed(); END'",
+                  deed.body));
+}
+
 /// The statement calls the deed's function `f`. In every schema a first revision has made a table
 /// `t` of one row.
 void check_call(const std::string& call, bool direct) {
@@ -84,13 +94,7 @@ void check_call(const std::string& call, bool direct) {
   for (const Deed& deed : deeds(role)) {
     CAPTURE(call);
     CAPTURE(deed.body);
-    // Said to be IMMUTABLE, as an index or a generated column asks for.
-    database.execute(fmt::format(
-        "CREATE OR REPLACE FUNCTION public.deed() RETURNS int LANGUAGE plpgsql AS "
-        "$f$BEGIN {}; RETURN 1; END$f$;"
-        "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
-        "'BEGIN RETURN public.deed(); END'",
-        deed.body));
+    create_function(database, deed);
     Session session(database);
     MigrateOptions options;
     options.direct = direct;
@@ -113,6 +117,47 @@ void check_call(const std::string& call, bool direct) {
       continue;  // prepared statements of SQL are out of our reach behind a pooler: documented
     CHECK(seen.in(two) == expected);
   }
+}
+
+/// The statement leads to the deed's function `f` without naming it, after `prepare`.
+void check_unseen(const std::string& prepare, const std::string& statement,
+                  bool (*is_undone)(const Deed& deed)) {
+  TestDatabase database;
+  const Seen seen{database};
+  const RevisionFolder untouched(Scope::tenant,
+                                 {revision(1, "CREATE TABLE t (i int)"), revision(2, look)});
+  Session fresh(database);
+  REQUIRE(Steps{fresh, untouched, "untouched"}.fresh().verdict == Verdict::done);
+  const std::string expected = seen.in("untouched");
+  int number = 0;
+  const std::string role = database.second_role();
+  for (const Deed& deed : deeds(role)) {
+    if (deed.fails || !is_undone(deed))
+      continue;
+    CAPTURE(deed.body);
+    create_function(database, deed);
+    Session session(database);
+    const RevisionFolder folder(Scope::tenant,
+                                {revision(1, prepare), revision(2, statement), revision(3, look)});
+    const std::string one = fmt::format("one{}", ++number);
+    const Steps steps{session, folder, one};
+    Outcome outcome = steps.fresh();
+    // Without our prepared statements it is sent again.
+    if (outcome.verdict == Verdict::refused)
+      outcome = steps.upgrade();
+    // The statement itself may go on under the role that was taken, which owns nothing.
+    const bool takes_role = deed.body.find(role) != std::string::npos;
+    CHECK_MESSAGE((outcome.verdict == Verdict::done || takes_role),
+                  (outcome.failure ? outcome.failure->message : ""));
+    const std::string two = fmt::format("two{}", number);
+    CHECK(Steps{session, untouched, two}.fresh().verdict == Verdict::done);
+    CHECK(seen.in(two) == expected);
+  }
+}
+
+bool is_setting(const Deed& deed) {
+  return deed.body.starts_with("SET") || deed.body.starts_with("RESET") ||
+         deed.body.find("set_config") != std::string::npos;
 }
 
 }  // namespace
@@ -138,6 +183,57 @@ TEST_SUITE("pg/migrate/traces") {
   TEST_CASE("nor does it behind a pooler") {
     check_call("SELECT public.f()", false);
     check_call("ALTER TABLE t ADD COLUMN j int DEFAULT public.f()", false);
+  }
+
+  TEST_CASE("nor does what a trigger does, or a function behind a view") {
+    const auto all = [](const Deed&) { return true; };
+    check_unseen(
+        "CREATE TABLE t (i int); CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+        "PERFORM public.f(); RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW "
+        "EXECUTE FUNCTION g()",
+        "INSERT INTO t VALUES (1)", all);
+    check_unseen("CREATE TABLE t (i int); CREATE VIEW v AS SELECT public.f() AS i",
+                 "INSERT INTO t SELECT i FROM v", all);
+  }
+
+  TEST_CASE("a definition that meets a domain's check leaves no setting") {
+    check_unseen(
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE DOMAIN d AS int CHECK "
+        "(public.f() = 1)",
+        "ALTER TABLE t ADD COLUMN j d DEFAULT 1", is_setting);
+  }
+
+  // To what the role or the database says would be to public.
+  TEST_CASE("a function that resets the search_path does not reach public") {
+    for (const char* reset : {"RESET search_path", "RESET ALL", "SET search_path TO DEFAULT"}) {
+      CAPTURE(reset);
+      TestDatabase database;
+      database.execute("ALTER DATABASE " + database.name() + " SET search_path = public");
+      create_function(database, {fmt::format("{}; CREATE TABLE stray ()", reset)});
+      Session session(database);
+      const RevisionFolder folder(Scope::tenant, {revision(1, "SELECT public.f()")});
+      CHECK(Steps{session, folder, "one"}.fresh().verdict == Verdict::failed);
+      CHECK(database.value("SELECT count(*) FROM pg_class WHERE relname = 'stray'") == "0");
+    }
+  }
+
+  TEST_CASE("a role's own settings do not come back with RESET ALL") {
+    TestDatabase database;
+    const std::string set = "ALTER DATABASE " + database.name() + " SET ";
+    for (const char* setting :
+         {"exit_on_error = on", "statement_timeout = '20ms'", "default_transaction_read_only = on",
+          "session_replication_role = replica", "synchronous_commit = off"})
+      database.execute(set + setting);
+    create_function(database, {"RESET ALL; PERFORM pg_sleep(0.1)"});
+    Session session(database);
+    const RevisionFolder folder(Scope::tenant,
+                                {revision(1, "SELECT public.f()"),
+                                 revision(2, "DO $$BEGIN RESET ALL; PERFORM 1 / 0; END$$")});
+    const Outcome outcome = Steps{session, folder, "one"}.fresh();
+    CHECK(outcome.steps_done == 1);
+    REQUIRE(outcome.failure);
+    CHECK(outcome.failure->message.ends_with("division by zero"));
+    CHECK(session.history("one").size() == 1);
   }
 
   // It is not in the text that a trigger or a domain's check calls it.

@@ -9,8 +9,10 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "pq/cancel_request.h"
+#include "pq/session_options.h"
 #include "support/database.h"
 #include "support/descriptor.h"
 #include "support/session.h"
@@ -153,5 +155,37 @@ TEST_SUITE("pg/pq/connection") {
     CHECK(pq::ssl_mode("postgresql://h/d?sslmode=verify-full") == "verify-full");
     CHECK(pq::ssl_mode("host=h sslmode=require") == "require");
     CHECK_FALSE(pq::ssl_mode("").empty());
+  }
+
+  TEST_CASE("what a session is started with is what RESET ALL leads to, beside the user's own") {
+    TestDatabase database;
+    database.execute("ALTER DATABASE " + database.name() + " SET search_path = public");
+    const std::string own = database.conninfo() + "&options=-c%20work_mem%3D3MB";
+    auto connection = pq::Connection::open(
+        {.url = pq::with_session_options(own,
+                                         "-c search_path=pg_catalog,\\ pg_temp -c "
+                                         "lock_timeout=7s")});
+    pq::Pipeline pipeline(connection);
+    std::string seen;
+    auto flight = messages({"SET search_path = public", "SET work_mem = '9MB'", "RESET ALL"});
+    flight.push_back({.sql = "SELECT current_setting('search_path') || '; ' || "
+                             "current_setting('work_mem') || '; ' || "
+                             "current_setting('lock_timeout')",
+                      .on_row = [&](const pq::Row& row) { seen = row.text(0); }});
+    CHECK(pipeline.wait_for_answer(std::move(flight), soon()).failure() == nullptr);
+    CHECK(seen == "pg_catalog, pg_temp; 3MB; 7s");
+  }
+
+  TEST_CASE("options are added to a connection string of any form, and to none that is unusable") {
+    CHECK(pq::with_session_options("postgresql://u@h/d", "-c a=1") ==
+          "postgresql://u@h/d?options=%2D%63%20%61%3D%31");
+    CHECK(pq::with_session_options("postgresql://u:?@h/d?port=1", "-c a=1") ==
+          "postgresql://u:?@h/d?port=1&options=%2D%63%20%61%3D%31");
+    CHECK(pq::with_session_options("host=h options=-c\\ b=2", "-c a=1") ==
+          "host=h options=-c\\ b=2 options='-c b=2 -c a=1'");
+    CHECK(pq::with_session_options("it's", "-c a=1") == "dbname='it\\'s' options='-c a=1'");
+    CHECK(pq::with_session_options("", "-c a=1") == " options='-c a=1'");
+    for (const char* unusable : {"me:s3cret@h", "postgresql://u:%zz@h/d"})
+      CHECK(pq::with_session_options(unusable, "-c a=1") == unusable);
   }
 }

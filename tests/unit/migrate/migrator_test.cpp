@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -70,17 +71,18 @@ TEST_SUITE("migrate/migrator") {
   TEST_CASE("a revision is one transaction: fence, guard, SQL, close, mark") {
     Attempt attempt(guarded());
     const Segment segment = *attempt.migrator.next();
-    CHECK(parts_of(segment) == std::vector{Part::begin, Part::fence, Part::fence, Part::row,
-                                           Part::statement, Part::close, Part::close, Part::mark,
-                                           Part::commit});
+    CHECK(parts_of(segment) == std::vector{Part::begin, Part::begin, Part::begin, Part::fence,
+                                           Part::fence, Part::row, Part::statement, Part::close,
+                                           Part::close, Part::mark, Part::commit});
   }
 
   TEST_CASE("definitions cannot commit, and need no guard") {
     Attempt attempt(folder_of({1}));
     const Segment segment = *attempt.migrator.next();
     CHECK_FALSE(segment.alone);
-    CHECK(parts_of(segment) == std::vector{Part::begin, Part::fence, Part::fence, Part::statement,
-                                           Part::row, Part::mark, Part::commit});
+    CHECK(parts_of(segment) == std::vector{Part::begin, Part::begin, Part::begin, Part::fence,
+                                           Part::fence, Part::statement, Part::row, Part::mark,
+                                           Part::commit});
     CHECK(segment.messages.front().sql == "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
     CHECK(sql_of(segment, Part::statement) == std::vector<std::string>{"CREATE TABLE t1 ()"});
     CHECK(segment.messages.back().sql == "COMMIT");
@@ -409,12 +411,17 @@ TEST_SUITE("migrate/migrator") {
     options.statement_timeout = std::chrono::seconds(5);
     options.server_version = 150000;
     Attempt attempt(folder_with(bytes), {}, "head", options);
-    const pq::Message settings = attempt.migrator.next()->messages.at(1);
+    const auto entry = [](const Segment& segment) {
+      const auto parts = parts_of(segment);
+      const auto fence = std::find(parts.begin(), parts.end(), Part::fence) - parts.begin();
+      return segment.messages.at(static_cast<std::size_t>(fence));
+    };
+    const pq::Message settings = entry(*attempt.migrator.next());
     CHECK(settings.values.at(0) == "2000ms");
     CHECK(settings.values.at(1) == "5000ms");
     CHECK(settings.sql.find("client_connection_check_interval") != std::string::npos);
     Attempt older(folder_of({1}));
-    const pq::Message plain = older.migrator.next()->messages.at(1);
+    const pq::Message plain = entry(*older.migrator.next());
     CHECK(plain.values.at(0) == "1000ms");
     CHECK(plain.sql.find("client_connection_check_interval") == std::string::npos);
   }
