@@ -70,12 +70,15 @@ std::string behind_sql(const MigrateOptions& options) {
 
 // A function that no text names (of a trigger, a domain, an operator) may have set something for
 // the session. The path again, because a session that was started without our options has the
-// role's. Behind a pooler the session is somebody else's, too.
+// role's. Behind a pooler the session is somebody else's, too: only the path, for this transaction,
+// so that nothing planted in front of pg_catalog is found by what follows.
 void add_begin(Segment& segment, std::size_t index, bool direct) {
   segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
   if (direct) {
     segment.add({.sql = "RESET ALL"}, {index, Part::begin, 0});
     segment.add({.sql = "SET search_path = pg_catalog, pg_temp"}, {index, Part::begin, 0});
+  } else {
+    segment.add({.sql = "SET LOCAL search_path = pg_catalog, pg_temp"}, {index, Part::begin, 0});
   }
 }
 

@@ -39,16 +39,19 @@ Message settings(int server_version) {
 }  // namespace
 
 std::vector<Message> session_settings(int server_version, int only_backend) {
+  // Operators with their schema: the path may still be the role's, with others in front of it.
   std::string sql = "SELECT ";
   for (const SessionSetting& setting : session_values(server_version)) {
     sql += fmt::format("pg_catalog.set_config('{}', '{}', false), ", setting.name, setting.value);
   }
   sql +=
-      "CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin' "
-      "AND pg_catalog.current_setting('is_superuser') = 'on' "
+      "CASE WHEN pg_catalog.current_setting('session_replication_role') "
+      "OPERATOR(pg_catalog.<>) 'origin' "
+      "AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' "
       "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END";
   if (only_backend != 0) {
-    sql += fmt::format(" WHERE pg_catalog.pg_backend_pid() = {}", only_backend);
+    sql +=
+        fmt::format(" WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}", only_backend);
   }
   // As a plain SET, which takes no snapshot: one that is serializable and deferrable by default
   // would wait for it until every serializable writer is done.

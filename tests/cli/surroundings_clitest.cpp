@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "support/journal.h"
+#include "support/pooler.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -30,6 +32,63 @@ struct OrdinaryProject : Project {
 
   std::string role;
 };
+
+// For every function and operator that takes text, names, numbers or oids of one sort, one that
+// counts its calls and says NULL, which would be noticed too.
+void plant(TestDatabase& database) {
+  database.execute(R"(
+DO $plant$
+DECLARE
+  one record;
+BEGIN
+  FOR one IN
+    SELECT DISTINCT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments,
+           format_type(p.prorettype, NULL) AS result
+      FROM pg_proc p
+     WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND NOT p.proretset
+       AND p.proname IN ('set_config', 'current_setting', 'lower', 'length', 'left', 'right', 'now',
+                         'clock_timestamp', 'format', 'quote_ident', 'obj_description', 'encode',
+                         'pg_try_advisory_xact_lock', 'pg_try_advisory_lock', 'starts_with',
+                         'pg_advisory_unlock_all', 'pg_advisory_unlock', 'pg_backend_pid',
+                         'has_schema_privilege', 'pg_has_role', 'concat_ws', 'md5', 'sha256',
+                         'pg_current_xact_id', 'txid_current', 'date_part', 'extract', 'age',
+                         'pg_is_in_recovery', 'to_char', 'array_length', 'cardinality', 'strpos',
+                         'substr', 'substring', 'replace', 'split_part', 'regexp_replace')
+       AND p.provariadic = 0
+  LOOP
+    BEGIN
+      EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s LANGUAGE plpgsql AS '
+                     '$$BEGIN PERFORM pg_catalog.nextval(''public.calls''); RETURN NULL; END$$',
+                     one.proname, one.arguments, one.result);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+  END LOOP;
+  FOR one IN
+    SELECT DISTINCT o.oprname, format_type(o.oprleft, NULL) AS l, format_type(o.oprright, NULL) AS r,
+           format_type(o.oprresult, NULL) AS result
+      FROM pg_operator o
+     WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprkind = 'b'
+       AND o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '||', '+', '-', '*', '/', '~', '~~', '!~~', '%')
+       AND o.oprresult <> 0
+  LOOP
+    BEGIN
+      EXECUTE format('CREATE FUNCTION public.planted(%s, %s) RETURNS %s LANGUAGE plpgsql AS '
+                     '$$BEGIN PERFORM pg_catalog.nextval(''public.calls''); RETURN NULL; END$$',
+                     one.l, one.r, one.result);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+    BEGIN
+      EXECUTE format('CREATE OPERATOR public.%s (FUNCTION = public.planted, LEFTARG = %s, '
+                     'RIGHTARG = %s)', one.oprname, one.l, one.r);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+  END LOOP;
+END $plant$)");
+  REQUIRE(std::stoi(database.value("SELECT pg_catalog.count(*) FROM pg_catalog.pg_operator WHERE "
+                                   "oprnamespace = 'public'::regnamespace")) > 100);
+  REQUIRE(std::stoi(database.value("SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc WHERE "
+                                   "pronamespace = 'public'::regnamespace")) > 150);
+}
 
 bool has_line(const std::string& text, std::string_view begin) {
   const auto lines = lines_of(text);
@@ -189,6 +248,48 @@ TEST_SUITE("cli/surroundings") {
     for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
       if (contains(lines[i], "nosuch_column, "))
         CHECK(lines[i].find("nosuch_column") == lines[i + 1].find('^'));
+    }
+  }
+
+  // With public before pg_catalog in the path a function or operator there wins over PostgreSQL's.
+  TEST_CASE("functions and operators planted in public are called by nothing of ours") {
+    for (const bool is_pooled : {false, true}) {
+      CAPTURE(is_pooled);
+      OrdinaryProject project;
+      const auto pooler = is_pooled ? std::make_unique<Pooler>(2) : nullptr;
+      if (pooler)
+        project.tool.set_variable("DATABASE_URL", pooler->conninfo(project.database));
+      project.database.execute("CREATE SEQUENCE public.calls; GRANT ALL ON public.calls TO PUBLIC");
+      plant(project.database);
+      project.database.execute("ALTER DATABASE " + project.database.name() +
+                               " SET search_path = public, pg_catalog");
+      project.write_abc();
+      project.write("shared/0001_x.sql", "CREATE TABLE x (id int);");
+      project.write("tenant/repeatable/v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;");
+      project.must({"upgrade-all"});
+      project.must({"tenant", "create", "t1", "t2", "t3"});
+      project.write("tenant/0004_d.sql", "INSERT INTO a VALUES (1);", "SELECT 1;");
+      for (const auto& command : {std::vector<std::string>{"upgrade-all"},
+                                  {"status", "--deep"},
+                                  {"check", "--deep"},
+                                  {"current", "--schema", "t1"},
+                                  {"tenant", "list"},
+                                  {"runs"},
+                                  {"plan"},
+                                  {"downgrade-all", "2", "--yes"},
+                                  {"upgrade", "--schema", "t2"},
+                                  {"stamp", "head", "--all"},
+                                  {"tenant", "drop", "t3", "--yes"}}) {
+        CAPTURE(command.front());
+        project.must(command);
+        CHECK(project.database.value("SELECT is_called FROM public.calls") == "f");
+      }
+      // They do win where the path is left as it is.
+      project.tool.set_variable("DATABASE_URL", std::nullopt);
+      TestDatabase& database = project.database;
+      database.execute("SET search_path = public, pg_catalog");
+      database.value("SELECT lower('X'::name::text)");
+      CHECK(database.value("SELECT public.calls.is_called FROM public.calls") == "t");
     }
   }
 
