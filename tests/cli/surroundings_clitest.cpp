@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "support/journal.h"
-#include "support/pooler.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -252,45 +250,38 @@ TEST_SUITE("cli/surroundings") {
   }
 
   // With public before pg_catalog in the path a function or operator there wins over PostgreSQL's.
-  TEST_CASE("functions and operators planted in public are called by nothing of ours") {
-    for (const bool is_pooled : {false, true}) {
-      CAPTURE(is_pooled);
-      OrdinaryProject project;
-      const auto pooler = is_pooled ? std::make_unique<Pooler>(2) : nullptr;
-      if (pooler)
-        project.tool.set_variable("DATABASE_URL", pooler->conninfo(project.database));
-      project.database.execute("CREATE SEQUENCE public.calls; GRANT ALL ON public.calls TO PUBLIC");
-      plant(project.database);
-      project.database.execute("ALTER DATABASE " + project.database.name() +
-                               " SET search_path = public, pg_catalog");
-      project.write_abc();
-      project.write("shared/0001_x.sql", "CREATE TABLE x (id int);");
-      project.write("tenant/repeatable/v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;");
-      project.must({"upgrade-all"});
-      project.must({"tenant", "create", "t1", "t2", "t3"});
-      project.write("tenant/0004_d.sql", "INSERT INTO a VALUES (1);", "SELECT 1;");
-      for (const auto& command : {std::vector<std::string>{"upgrade-all"},
-                                  {"status", "--deep"},
-                                  {"check", "--deep"},
-                                  {"current", "--schema", "t1"},
-                                  {"tenant", "list"},
-                                  {"runs"},
-                                  {"plan"},
-                                  {"downgrade-all", "2", "--yes"},
-                                  {"upgrade", "--schema", "t2"},
-                                  {"stamp", "head", "--all"},
-                                  {"tenant", "drop", "t3", "--yes"}}) {
-        CAPTURE(command.front());
-        project.must(command);
-        CHECK(project.database.value("SELECT is_called FROM public.calls") == "f");
-      }
-      // They do win where the path is left as it is.
-      project.tool.set_variable("DATABASE_URL", std::nullopt);
-      TestDatabase& database = project.database;
-      database.execute("SET search_path = public, pg_catalog");
-      database.value("SELECT lower('X'::name::text)");
-      CHECK(database.value("SELECT public.calls.is_called FROM public.calls") == "t");
+  TEST_CASE("what is planted in public is called by nothing of ours on a direct connection") {
+    OrdinaryProject project;
+    project.database.execute("CREATE SEQUENCE public.calls; GRANT ALL ON public.calls TO PUBLIC");
+    plant(project.database);
+    project.database.execute("ALTER DATABASE " + project.database.name() +
+                             " SET search_path = public, pg_catalog");
+    project.write_abc();
+    project.write("shared/0001_x.sql", "CREATE TABLE x (id int);");
+    project.write("tenant/repeatable/v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;");
+    project.must({"upgrade-all"});
+    project.must({"tenant", "create", "t1", "t2", "t3"});
+    project.write("tenant/0004_d.sql", "INSERT INTO a VALUES (1);", "SELECT 1;");
+    for (const auto& command : {std::vector<std::string>{"upgrade-all"},
+                                {"status", "--deep"},
+                                {"check", "--deep"},
+                                {"current", "--schema", "t1"},
+                                {"tenant", "list"},
+                                {"runs"},
+                                {"plan"},
+                                {"downgrade-all", "2", "--yes"},
+                                {"upgrade", "--schema", "t2"},
+                                {"stamp", "head", "--all"},
+                                {"tenant", "drop", "t3", "--yes"}}) {
+      CAPTURE(command.front());
+      project.must(command);
+      CHECK(project.database.value("SELECT is_called FROM public.calls") == "f");
     }
+    // They do win where the path is left as it is.
+    TestDatabase& database = project.database;
+    database.execute("SET search_path = public, pg_catalog");
+    database.value("SELECT lower('X'::name::text)");
+    CHECK(database.value("SELECT public.calls.is_called FROM public.calls") == "t");
   }
 
   TEST_CASE("without any connection slot nothing is touched, and the exit code says so") {
