@@ -256,11 +256,14 @@ TEST_SUITE("pg/migrate/autocommit") {
   }
 
   TEST_CASE("what an interrupted REINDEX left behind is dropped, and nothing else") {
-    for (const char* reindex : {"REINDEX INDEX CONCURRENTLY i", "REINDEX TABLE CONCURRENTLY t",
-                                "REINDEX (CONCURRENTLY) TABLE t"}) {
+    for (const std::string reindex :
+         {"REINDEX INDEX CONCURRENTLY i", "REINDEX TABLE CONCURRENTLY t",
+          "REINDEX (CONCURRENTLY) TABLE t"}) {
       CAPTURE(reindex);
       TestDatabase database;
       Session session(database);
+      if (reindex[8] == '(' && session.connection().server_version() < 140000)
+        continue;  // the syntax is newer
       const RevisionFolder folder(
           Scope::tenant,
           {revision(1,
