@@ -1,0 +1,69 @@
+#include "tenant/registry_component.h"
+
+namespace tenantctl {
+namespace {
+
+std::vector<std::string> statements_of_version_1() {
+  return {
+      "CREATE TABLE tenantctl.tenant (\n"
+      "  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),\n"
+      "  slug text NOT NULL UNIQUE CHECK (slug COLLATE pg_catalog.\"C\" ~ "
+      "'^[a-z][a-z0-9_-]{0,62}$'),\n"
+      "  name text NOT NULL,\n"
+      "  tier text NOT NULL DEFAULT 'standard' CHECK (tier <> ''),\n"
+      "  isolation text NOT NULL CHECK (isolation IN ('schema', 'database', 'rows')),\n"
+      "  schema_name text CHECK (pg_catalog.octet_length(schema_name) BETWEEN 1 AND 63),\n"
+      "  database_name text CHECK (pg_catalog.octet_length(database_name) BETWEEN 1 AND 63),\n"
+      "  cluster text CHECK (cluster <> ''),\n"
+      "  state text NOT NULL CHECK (state IN ('provisioning', 'ready', 'suspended', 'archived', "
+      "'deleting')),\n"
+      "  runtime_role text CHECK (pg_catalog.octet_length(runtime_role) BETWEEN 1 AND 63),\n"
+      "  metadata jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(metadata) = "
+      "'object'),\n"
+      "  state_since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
+      "  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
+      "  updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
+      "  CONSTRAINT tenant_place_check CHECK (CASE isolation WHEN 'database' THEN database_name IS "
+      "NOT NULL ELSE schema_name IS NOT NULL END)\n"
+      ")",
+      // A NULL is this database, this cluster: two rows that say so mean the same place.
+      "CREATE UNIQUE INDEX tenant_place ON tenantctl.tenant ((COALESCE(database_name, '')), "
+      "schema_name, (COALESCE(cluster, ''))) WHERE isolation = 'schema'",
+      "CREATE UNIQUE INDEX tenant_database ON tenantctl.tenant (database_name, "
+      "(COALESCE(cluster, ''))) WHERE isolation = 'database'",
+      "CREATE FUNCTION tenantctl.tenant_touch() RETURNS trigger LANGUAGE plpgsql\n"
+      "SET search_path = pg_catalog, pg_temp AS $$\nBEGIN\n"
+      "  NEW.updated_at := pg_catalog.clock_timestamp();\n"
+      "  IF NEW.state IS DISTINCT FROM OLD.state THEN\n"
+      "    NEW.state_since := NEW.updated_at;\n"
+      "  END IF;\n"
+      "  RETURN NEW;\nEND\n$$",
+      "CREATE FUNCTION tenantctl.tenant_notify() RETURNS trigger LANGUAGE plpgsql\n"
+      "SET search_path = pg_catalog, pg_temp AS $$\nDECLARE\n"
+      "  told record;\nBEGIN\n"
+      "  IF TG_OP = 'DELETE' THEN told := OLD; ELSE told := NEW; END IF;\n"
+      "  PERFORM pg_catalog.pg_notify('tenantctl_tenant', pg_catalog.json_build_object(\n"
+      "    'slug', told.slug, 'state', told.state, 'operation', "
+      "pg_catalog.lower(TG_OP))::pg_catalog.text);\n"
+      // A cache that knows the old slug must forget it.
+      "  IF TG_OP = 'UPDATE' AND OLD.slug <> NEW.slug THEN\n"
+      "    PERFORM pg_catalog.pg_notify('tenantctl_tenant', pg_catalog.json_build_object(\n"
+      "      'slug', OLD.slug, 'state', NEW.state, 'operation', 'rename')::pg_catalog.text);\n"
+      "  END IF;\n"
+      "  RETURN NULL;\nEND\n$$",
+      "REVOKE ALL ON FUNCTION tenantctl.tenant_touch(), tenantctl.tenant_notify() FROM PUBLIC",
+      "CREATE TRIGGER tenant_touch BEFORE UPDATE ON tenantctl.tenant "
+      "FOR EACH ROW EXECUTE FUNCTION tenantctl.tenant_touch()",
+      "CREATE TRIGGER tenant_notify AFTER INSERT OR UPDATE OR DELETE ON tenantctl.tenant "
+      "FOR EACH ROW EXECUTE FUNCTION tenantctl.tenant_notify()"};
+}
+
+}  // namespace
+
+const Component& registry_component() {
+  static const Component component{
+      .name = "registry", .tables = {"tenant"}, .versions = {statements_of_version_1()}};
+  return component;
+}
+
+}  // namespace tenantctl
