@@ -46,6 +46,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_status(app, context);
   add_check(app, context);
   add_show(app, context);
+  add_registry(app, context);
   add_tenant(app, context);
   add_completion(app, context);
 }

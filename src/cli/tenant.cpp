@@ -5,6 +5,8 @@
 #include "cli/commands.h"
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/registration.h"
+#include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/folder_writer.h"
 #include "output/result_writer.h"
@@ -22,6 +24,7 @@ struct TenantOptions {
   std::size_t count = 0;
   std::string prefix;
   std::string from_file;
+  NewcomerOptions newcomer;
 };
 
 SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
@@ -71,11 +74,13 @@ void check_sources(const TenantOptions& options) {
 }
 
 // Nothing is made at all where one of the names is taken: they may be somebody else's list.
-void refuse_existing(const Fleet& fleet, const std::vector<std::uint32_t>& selected) {
+void refuse_existing(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
+                     const Registration& registration) {
   std::vector<std::string_view> names;
   for (const std::uint32_t i : selected) {
-    if (fleet.schemas[i].state != FoundSchema::State::missing)
-      names.emplace_back(fleet.schemas[i].schema);
+    const FoundSchema& found = fleet.schemas[i];
+    if (found.state != FoundSchema::State::missing && !registration.is_unfinished(found.schema))
+      names.emplace_back(found.schema);
   }
   if (names.empty())
     return;
@@ -109,22 +114,28 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
       throw UsageError(fmt::format("{} holds the shared scope", name), "Use another name.");
     }
   }
+  check_newcomer(options.newcomer, options.names.size());
   const Folders folders = read_folders(context);
   Migration migration;
+  Registration registration(context, options.newcomer);
   std::string run_id;
   migration.tenants = true;
   migration.create = Missing::schema;
-  migration.standings = [&run_id](Session& session, const Fleet& fleet,
-                                  const std::vector<std::uint32_t>& selected,
-                                  const RevisionFolder& folder) {
+  migration.standings = [&](Session& session, const Fleet& fleet,
+                            const std::vector<std::uint32_t>& selected,
+                            const RevisionFolder& folder) {
     run_id = session.run_id();
-    refuse_existing(fleet, selected);
-    return session.standings(fleet, selected, folder);
+    registration.read(session, fleet, selected);
+    refuse_existing(fleet, selected, registration);
+    std::vector<Standing> standings = session.standings(fleet, selected, folder);
+    if (!context.settings.dry_run && !context.settings.sql)
+      registration.begin(session);
+    return standings;
   };
-  migration.plan = [&run_id](const RevisionFolder& folder, const History& history,
-                             Missing missing) {
-    // Somebody was quicker, since the fleet was read.
-    if (missing != Missing::schema && !is_of_run(history, run_id)) {
+  migration.plan = [&](const RevisionFolder& folder, const History& history, Missing missing) {
+    // Somebody was quicker, since the fleet was read; what a killed run left bears its own id.
+    if (missing != Missing::schema && !is_of_run(history, run_id) &&
+        !registration.has_unfinished()) {
       throw HistoryError("a schema of that name is there already",
                          "tenantctl upgrade --schema brings it forward; tenant adopt gives an "
                          "existing schema a version table.");
@@ -132,18 +143,26 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
     return plan_upgrade(folder, history, Target::head(),
                         {.allow_out_of_order = false, .missing = missing});
   };
-  migration.after = [&context](Session& session, Report& report) {
+  migration.after = [&](Session& session, Report& report) {
     undo_failed(context, session, report);
+    registration.end(session, report);
   };
   migration.schemas = options.names;
-  if (options.count == 0 || !context.settings.from.empty())
+  if (!context.settings.from.empty())
     return migrate(context, folders, migration);
   Session session(context);
-  migration.schemas = next_names(
-      options.prefix,
-      read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline()),
-      options.count);
-  return migrate(context, session, folders, migration);
+  if (options.count > 0) {
+    migration.schemas = next_names(
+        options.prefix,
+        read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline()),
+        options.count);
+  }
+  try {
+    return migrate(context, session, folders, migration);
+  } catch (const Error&) {
+    registration.abandon(session);
+    throw;
+  }
 }
 
 std::string state_text(const FoundSchema& found, bool marked) {
@@ -255,6 +274,20 @@ void drop_tenant(const Context& context, Session& session, const std::string& na
   }
 }
 
+// Whoever lived there alone lives nowhere any more.
+void forget_dropped(const Context& context, Session& session, const std::string& schema) {
+  TenantRegistry registry = tenant_registry(context, session);
+  if (!registry.is_installed())
+    return;
+  std::vector<std::string> slugs;
+  for (const RegisteredTenant& tenant : registry.find({schema})) {
+    if (tenant.is_here() && tenant.schema == schema)
+      slugs.push_back(tenant.slug);
+  }
+  if (!slugs.empty())
+    registry.remove(slugs);
+}
+
 ExitCode run_drop(const Context& context, const TenantOptions& options) {
   for (const std::string& name : options.names)
     SchemaName::existing(name);
@@ -266,8 +299,10 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
                            options.names.size() == 1 ? "it" : "them"))) {
     throw UsageError("not confirmed: nothing was dropped");
   }
-  for (const std::string& name : options.names)
+  for (const std::string& name : options.names) {
     drop_tenant(context, session, name);
+    forget_dropped(context, session, name);
+  }
   write_drop(*context.out, context.settings.output, options.names);
   return ExitCode::ok;
 }
@@ -329,6 +364,16 @@ void add_create(CLI::App& tenant, Context& context) {
               "of the names: tenant_ makes tenant_00001, behind the highest there is");
   add_setting(*command, "--from-file", options->from_file,
               "file of names, one a line; - is standard input");
+  const auto describe = [](CLI::Option* option) { option->group("Registry"); };
+  describe(add_setting(*command, "--slug", options->newcomer.slug,
+                       "identifier; else the schema's name"));
+  describe(add_setting(*command, "--name", options->newcomer.name,
+                       "name for people; else the schema's"));
+  describe(add_setting(*command, "--tier", options->newcomer.traits.tier, "tier")
+               ->capture_default_str());
+  describe(add_setting(*command, "--metadata", options->newcomer.traits.metadata,
+                       "JSON object of your own")
+               ->capture_default_str());
   describe_common(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);
@@ -386,6 +431,7 @@ void add_tenant(CLI::App& app, Context& context) {
   add_list(*tenant, context);
   add_drop(*tenant, context);
   add_adopt(*tenant, context);
+  add_tenant_states(*tenant, context);
   add_example(*tenant, "tenantctl tenant create tenant_acme");
 }
 

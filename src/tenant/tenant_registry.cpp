@@ -26,6 +26,66 @@ std::string array_of(const std::vector<std::string>& texts) {
   return array + "}";
 }
 
+// Of the session lock by which a run that makes tenants is known to live; the second key is the
+// beginning of the run's id.
+constexpr int run_lock_class = 1952670770;
+constexpr std::string_view iso = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'";
+
+std::string is_being_made() {
+  return fmt::format(
+      "(t.state = 'provisioning' AND EXISTS (SELECT FROM pg_catalog.pg_locks h "
+      "WHERE h.locktype = 'advisory' AND h.objsubid = 2 AND h.classid::pg_catalog.int8 = {} "
+      "AND h.objid::pg_catalog.int8 = ('x' || COALESCE(pg_catalog.substring("
+      "t.metadata #>> '{{tenantctl,run}}', '^[0-9a-f]{{8}}'), '0'))::pg_catalog.bit(32)"
+      "::pg_catalog.int8 "
+      "AND h.pid <> pg_catalog.pg_backend_pid() AND h.database = (SELECT d.oid "
+      "FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())))",
+      run_lock_class);
+}
+
+RegisteredTenant tenant_of(const pq::Row& row) {
+  RegisteredTenant tenant;
+  tenant.id = row.text(0);
+  tenant.slug = row.text(1);
+  tenant.name = row.text(2);
+  tenant.tier = row.text(3);
+  tenant.isolation = row.text(4);
+  tenant.schema = row.text(5);
+  tenant.database = row.text(6);
+  tenant.cluster = row.text(7);
+  tenant.state = row.text(8);
+  tenant.runtime_role = row.text(9);
+  tenant.metadata = row.text(10);
+  tenant.state_since = row.text(11);
+  tenant.created_at = row.text(12);
+  tenant.is_being_made = row.text(13) == "t";
+  return tenant;
+}
+
+// Fails the transaction, by a cast, unless every tenant is this run's.
+pq::Message refuse_fewer(const std::string& run_id, std::size_t count) {
+  return {.sql =
+              "SELECT (CASE WHEN c.found >= $2::pg_catalog.int8 THEN '0' ELSE 'taken' END)"
+              "::pg_catalog.int4 FROM (SELECT pg_catalog.count(*) AS found "
+              "FROM tenantctl.tenant t WHERE t.state = 'provisioning' "
+              "AND t.metadata #>> '{tenantctl,run}' = $1) c",
+          .values = {run_id, fmt::to_string(count)}};
+}
+
+[[noreturn]] void explain_refusal(const pq::ServerError& error) {
+  constexpr std::string_view unique = "23505";
+  constexpr std::string_view bad_text = "22P02";
+  if (error.is(unique) ||
+      (error.is(bad_text) && error.fields().message.find("\"taken\"") != std::string::npos)) {
+    throw UsageError("a tenant of that name, or with that schema, is registered already",
+                     "tenantctl tenant list shows all. Nothing was made.");
+  }
+  if (error.is(bad_text) || error.fields().constraint == "tenant_metadata_check") {
+    throw UsageError("the metadata is no JSON object", "Write --metadata '{\"plan\": \"pro\"}'.");
+  }
+  throw error;
+}
+
 }  // namespace
 
 bool TenantRegistry::is_slug(std::string_view text) {
@@ -53,6 +113,126 @@ std::vector<std::string> TenantRegistry::adopt(const std::vector<std::string>& s
   components_.write(registry_component(), std::move(messages));
   std::sort(adopted.begin(), adopted.end());
   return adopted;
+}
+
+void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const TenantTraits& traits,
+                               const std::string& run_id, bool locks) {
+  std::vector<std::string> slugs;
+  std::vector<std::string> names;
+  std::vector<std::string> schemas;
+  for (const NewTenant& tenant : tenants) {
+    slugs.push_back(tenant.slug);
+    names.push_back(tenant.name);
+    schemas.push_back(tenant.schema);
+  }
+  std::vector<pq::Message> messages;
+  if (locks) {
+    messages.push_back(
+        {.sql = fmt::format("SELECT pg_catalog.pg_advisory_lock_shared({}, ('x' || "
+                            "pg_catalog.substr($1, 1, 8))::pg_catalog.bit(32)::pg_catalog.int4)",
+                            run_lock_class),
+         .values = {run_id}});
+  }
+  messages.push_back(
+      {.sql = fmt::format(
+           "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, state, "
+           "metadata) SELECT w.slug, w.name, $4::pg_catalog.text, 'schema', w.schema, "
+           "'provisioning', "
+           "CASE WHEN pg_catalog.jsonb_typeof($5::pg_catalog.jsonb) = 'object' THEN "
+           "$5::pg_catalog.jsonb || pg_catalog.jsonb_build_object('tenantctl', "
+           "pg_catalog.jsonb_build_object('run', $6::pg_catalog.text)) "
+           "ELSE $5::pg_catalog.jsonb END "
+           "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
+           "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) "
+           "AS w (slug, name, schema) ON CONFLICT (slug) DO UPDATE "
+           "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata "
+           "WHERE t.state = 'provisioning' AND t.isolation = 'schema' "
+           "AND t.schema_name = EXCLUDED.schema_name AND t.database_name IS NULL "
+           "AND t.cluster IS NULL AND NOT {}",
+           is_being_made()),
+       .values = {array_of(slugs), array_of(names), array_of(schemas), traits.tier, traits.metadata,
+                  run_id}});
+  messages.push_back(refuse_fewer(run_id, tenants.size()));
+  try {
+    components_.write(registry_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    explain_refusal(error);
+  }
+}
+
+void TenantRegistry::finish(const std::vector<std::string>& slugs, const std::string& run_id) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "UPDATE tenantctl.tenant SET state = 'ready', "
+                             "metadata = metadata - 'tenantctl' "
+                             "WHERE slug = ANY ($1::pg_catalog.text[]) AND state = 'provisioning' "
+                             "AND metadata #>> '{tenantctl,run}' = $2",
+                      .values = {array_of(slugs), run_id}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::forget(const std::vector<std::string>& slugs, const std::string& run_id) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "DELETE FROM tenantctl.tenant "
+                             "WHERE slug = ANY ($1::pg_catalog.text[]) AND state = 'provisioning' "
+                             "AND metadata #>> '{tenantctl,run}' = $2",
+                      .values = {array_of(slugs), run_id}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::remove(const std::vector<std::string>& slugs) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "DELETE FROM tenantctl.tenant WHERE slug = ANY ($1::pg_catalog.text[])",
+       .values = {array_of(slugs)}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+std::vector<std::string> TenantRegistry::change_state(const std::vector<std::string>& slugs,
+                                                      const std::vector<std::string>& from,
+                                                      const std::string& to,
+                                                      const std::string& reason) {
+  std::vector<std::string> changed;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "UPDATE tenantctl.tenant SET state = $3::pg_catalog.text, metadata = CASE WHEN "
+              "$4::pg_catalog.text = '' "
+              "THEN metadata - 'tenantctl' ELSE metadata || pg_catalog.jsonb_build_object("
+              "'tenantctl', pg_catalog.jsonb_build_object('reason', $4::pg_catalog.text)) END "
+              "WHERE slug = ANY ($1::pg_catalog.text[]) AND state = ANY ($2::pg_catalog.text[]) "
+              "RETURNING slug",
+       .values = {array_of(slugs), array_of(from), to, reason},
+       .on_row = [&changed](const pq::Row& row) { changed.emplace_back(row.text(0)); }});
+  components_.write(registry_component(), std::move(messages));
+  std::sort(changed.begin(), changed.end());
+  return changed;
+}
+
+std::vector<RegisteredTenant> TenantRegistry::select(
+    const std::string& condition, std::vector<std::optional<std::string>> values) {
+  std::vector<RegisteredTenant> tenants;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format(
+           "SELECT t.id, t.slug, t.name, t.tier, t.isolation, t.schema_name, t.database_name, "
+           "t.cluster, t.state, t.runtime_role, t.metadata, "
+           "pg_catalog.to_char(t.state_since AT TIME ZONE 'UTC', {0}), "
+           "pg_catalog.to_char(t.created_at AT TIME ZONE 'UTC', {0}), {1} "
+           "FROM tenantctl.tenant t {2} ORDER BY t.slug COLLATE pg_catalog.\"C\"",
+           iso, is_being_made(), condition),
+       .values = std::move(values),
+       .on_row = [&tenants](const pq::Row& row) { tenants.push_back(tenant_of(row)); }});
+  components_.read(registry_component(), std::move(messages));
+  return tenants;
+}
+
+std::vector<RegisteredTenant> TenantRegistry::all() { return select("", {}); }
+
+std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string>& names) {
+  return select(
+      "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation = 'schema' "
+      "AND t.database_name IS NULL AND t.cluster IS NULL "
+      "AND t.schema_name = ANY ($1::pg_catalog.text[])",
+      {array_of(names)});
 }
 
 std::vector<std::string> TenantRegistry::registered(const std::vector<std::string>& schemas) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,40 @@
 #include "tenant/components.h"
 
 namespace tenantctl {
+
+/// A tenant as its row tells. Empty text for what the row leaves open; a schema without a database
+/// or cluster is one of the registry's own database.
+struct RegisteredTenant {
+  std::string id;
+  std::string slug;
+  std::string name;
+  std::string tier;
+  std::string isolation;
+  std::string schema;
+  std::string database;
+  std::string cluster;
+  std::string state;
+  std::string runtime_role;
+  std::string metadata;  ///< JSON, an object
+  std::string state_since;
+  std::string created_at;
+  bool is_being_made = false;  ///< provisioning, by a run that lives
+
+  bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
+};
+
+/// A tenant that is to be made in a schema of this database.
+struct NewTenant {
+  std::string slug;
+  std::string name;
+  std::string schema;
+};
+
+/// What new tenants have in common.
+struct TenantTraits {
+  std::string tier = "standard";
+  std::string metadata = "{}";
+};
 
 /// All SQL about tenantctl.tenant, where a database's tenants are registered once `registry init`
 /// has installed it: who they are, where they live and in which state. Fleets without it go on by
@@ -32,6 +67,30 @@ class TenantRegistry {
   /// that were not registered before, sorted. Names that no slug may have are not for it.
   std::vector<std::string> adopt(const std::vector<std::string>& schemas);
 
+  /// Registers tenants as provisioning, all or none. One that stands so already, of a run that does
+  /// not live any more, is taken over. With `locks` the session holds a lock from here on by which
+  /// anybody can tell that the run lives; not through a pooler. Throws UsageError if a slug or a
+  /// schema is somebody else's, or the metadata is no JSON object.
+  void provision(const std::vector<NewTenant>& tenants, const TenantTraits& traits,
+                 const std::string& run_id, bool locks);
+  /// From provisioning to ready, of those that this run registered.
+  void finish(const std::vector<std::string>& slugs, const std::string& run_id);
+  /// Removes the rows of those that this run registered and that never became ready.
+  void forget(const std::vector<std::string>& slugs, const std::string& run_id);
+  /// Removes the rows of tenants that are gone.
+  void remove(const std::vector<std::string>& slugs);
+
+  /// Changes the state of the tenants that are in one of the states `from`. The reason stands in
+  /// the metadata (tenantctl, reason) until the next change. Returns the slugs that changed.
+  std::vector<std::string> change_state(const std::vector<std::string>& slugs,
+                                        const std::vector<std::string>& from, const std::string& to,
+                                        const std::string& reason);
+
+  /// All, by slug. None where there is no registry.
+  std::vector<RegisteredTenant> all();
+  /// Those that have one of the names as slug, or as schema in this database.
+  std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
+
   /// Those of `schemas` that are some tenant's, sorted.
   std::vector<std::string> registered(const std::vector<std::string>& schemas);
 
@@ -39,6 +98,9 @@ class TenantRegistry {
   static bool is_slug(std::string_view text);
 
  private:
+  std::vector<RegisteredTenant> select(const std::string& condition,
+                                       std::vector<std::optional<std::string>> values);
+
   Components components_;
 };
 

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/session.h"
+#include "rollout/report.h"
+#include "tenant/tenant_registry.h"
+
+namespace tenantctl::cli {
+
+/// What the command line says about tenants that are to be made; slug and name of one only.
+struct NewcomerOptions {
+  std::string slug;  ///< empty: the schema's name
+  std::string name;  ///< empty: the schema's name
+  TenantTraits traits;
+};
+
+/// Throws UsageError for what no registry would take, before any connection is made.
+void check_newcomer(const NewcomerOptions& options, std::size_t names);
+
+/// Tenants on their way into the registry: provisioning before anything is made, ready when all of
+/// a tenant stands, without a row where nothing stands. What a killed run left behind is taken over
+/// by the next that makes the same tenant. Does nothing where there is no registry.
+class Registration {
+ public:
+  Registration(const Context& context, const NewcomerOptions& options)
+      : context_(context), options_(options) {}
+
+  /// Reads who of the schemas is registered. Throws UsageError for somebody else's slug or schema,
+  /// and for options that only a registry has a place for.
+  void read(Session& session, const Fleet& fleet, const std::vector<std::uint32_t>& selected);
+  /// Registers them as provisioning.
+  void begin(Session& session);
+
+  /// A run that was killed began to make the schema.
+  bool is_unfinished(std::string_view schema) const;
+  bool has_unfinished() const { return !unfinished_.empty(); }
+
+  /// Ready is what stands; whose schema is not there is forgotten. Never throws: a tenant that
+  /// cannot be registered as ready has failed.
+  void end(Session& session, Report& report);
+  /// The command ends with an error: as far as it can be done.
+  void abandon(Session& session);
+
+ private:
+  void refuse_options() const;
+  void take_over(const RegisteredTenant& tenant);
+  std::string slug_of(const std::string& schema) const;
+  void forget_missing(Session& session);
+
+  const Context& context_;
+  const NewcomerOptions& options_;
+  bool installed_ = false;
+  bool begun_ = false;
+  std::vector<NewTenant> tenants_;
+  std::vector<std::string> unfinished_;  ///< schemas, sorted
+};
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,141 @@
+#include <algorithm>
+#include <iterator>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/tenants.h"
+#include "output/tenant_writer.h"
+
+namespace tenantctl::cli {
+namespace {
+
+// Tenants by their marks: what tenantctl itself upgrades.
+std::vector<std::string> tenants_by_mark(Session& session, const Context& context) {
+  std::vector<std::string> names;
+  const Fleet fleet = session.fleet();
+  for (const FoundSchema& found : fleet.schemas) {
+    if (found.state == FoundSchema::State::ours && found.schema != context.settings.shared_schema &&
+        Mark::parse(fleet.comment_of(found)))
+      names.push_back(found.schema);
+  }
+  return names;
+}
+
+void adopt(Session& session, const Context& context, RegistryInit& result) {
+  std::vector<std::string> wanted = tenants_by_mark(session, context);
+  const auto no_slug =
+      std::stable_partition(wanted.begin(), wanted.end(), &TenantRegistry::is_slug);
+  result.skipped.assign(no_slug, wanted.end());
+  wanted.erase(no_slug, wanted.end());
+  TenantRegistry registry = tenant_registry(context, session);
+  result.adopted = registry.adopt(wanted);
+  const std::vector<std::string> registered = registry.registered(wanted);
+  std::ranges::set_difference(registered, result.adopted, std::back_inserter(result.known));
+  // Another tenant bears the name.
+  std::ranges::set_difference(wanted, registered, std::back_inserter(result.skipped));
+}
+
+ExitCode run_init(const Context& context, bool adopts) {
+  Session session(context);
+  RegistryInit result;
+  result.installed = tenant_registry(context, session).install();
+  result.adopts = adopts;
+  if (adopts)
+    adopt(session, context, result);
+  write_registry_init(*context.out, *context.err, context.settings.output, result);
+  return result.skipped.empty() ? ExitCode::ok : ExitCode::failed;
+}
+
+RegistryFindings compare(const std::vector<RegisteredTenant>& tenants, const Fleet& fleet,
+                         const std::string& shared_schema) {
+  RegistryFindings findings;
+  std::vector<std::string> known{shared_schema};
+  for (const RegisteredTenant& tenant : tenants) {
+    if (!tenant.is_here())
+      continue;
+    known.push_back(tenant.schema);
+    const bool is_unfinished = tenant.state == "provisioning" && !tenant.is_being_made;
+    const FoundSchema* found = fleet.find(tenant.schema);
+    if (is_unfinished) {
+      findings.unfinished.push_back(tenant.slug);
+    } else if (tenant.state != "provisioning" && found == nullptr) {
+      findings.missing.push_back(tenant.slug);
+    } else if (found != nullptr && found->state != FoundSchema::State::ours) {
+      findings.unversioned.push_back(tenant.slug);
+    }
+  }
+  std::ranges::sort(known);
+  for (const FoundSchema& found : fleet.schemas) {
+    if (found.state == FoundSchema::State::ours && !std::ranges::binary_search(known, found.schema))
+      findings.unregistered.push_back(found.schema);
+  }
+  return findings;
+}
+
+// A schema without a version table is not in the fleet, but it may be there all the same.
+void tell_bare_apart(Session& session, const std::vector<RegisteredTenant>& tenants,
+                     RegistryFindings& findings) {
+  std::vector<std::string> schemas;
+  for (const RegisteredTenant& tenant : tenants) {
+    if (std::ranges::binary_search(findings.missing, tenant.slug))
+      schemas.push_back(tenant.schema);
+  }
+  const Fleet there = session.schemas(schemas);
+  for (const RegisteredTenant& tenant : tenants) {
+    const FoundSchema* found = there.find(tenant.schema);
+    const auto at = std::ranges::find(findings.missing, tenant.slug);
+    if (at == findings.missing.end() || found == nullptr ||
+        found->state == FoundSchema::State::missing)
+      continue;
+    findings.unversioned.push_back(tenant.slug);
+    findings.missing.erase(at);
+  }
+  std::ranges::sort(findings.unversioned);
+}
+
+ExitCode run_check(const Context& context) {
+  Session session(context);
+  TenantRegistry registry = tenant_registry(context, session);
+  if (!registry.is_installed()) {
+    throw UsageError("there is no registry in this database",
+                     "tenantctl registry init --adopt makes it and registers who is there.");
+  }
+  const std::vector<RegisteredTenant> tenants = registry.all();
+  RegistryFindings findings = compare(tenants, session.fleet(), context.settings.shared_schema);
+  tell_bare_apart(session, tenants, findings);
+  write_registry_findings(*context.out, context.settings.output, findings);
+  return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
+}
+
+void describe_common(CLI::App& command, Context& context) {
+  describe_output(command, context.settings);
+  describe_connection(command, context.settings);
+  add_switch(command, "-q,--quiet", context.settings.quiet, "no warnings");
+}
+
+void add_check_command(CLI::App& registry, Context& context) {
+  CLI::App* command = registry.add_subcommand("check", "exit 4 unless registry and schemas agree");
+  describe_common(*command, context);
+  add_example(*command, "tenantctl registry check");
+  command->callback([&context] { context.run = [&context] { return run_check(context); }; });
+}
+
+}  // namespace
+
+void add_registry(CLI::App& app, Context& context) {
+  CLI::App* registry = app.add_subcommand("registry", "who the tenants are, kept in the database");
+  registry->require_subcommand(1);
+  add_example(*registry, "tenantctl registry init --adopt");
+  CLI::App* command =
+      registry->add_subcommand("init", "make the registry, or take it to this version");
+  auto adopts = std::make_shared<bool>(false);
+  add_switch(*command, "--adopt", *adopts, "register the tenants that are there, as ready");
+  describe_common(*command, context);
+  add_example(*command, "tenantctl registry init --adopt");
+  add_check_command(*registry, context);
+  command->callback([&context, adopts] {
+    context.run = [&context, adopts] { return run_init(context, *adopts); };
+  });
+}
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,107 @@
+#include "output/tenant_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "base/text.h"
+#include "output/json_document.h"
+
+namespace tenantctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string_view action_of(const Installed& installed) {
+  if (installed.before == 0)
+    return "installed";
+  return installed.before < installed.after ? "upgraded" : "unchanged";
+}
+
+Json result_json(const TenantResult& one) {
+  Json json{{"tenant", one.tenant}, {"result", one.result}};
+  if (!one.message.empty())
+    json["message"] = one.message;
+  return json;
+}
+
+}  // namespace
+
+void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
+                          std::string_view command, const std::vector<TenantResult>& results) {
+  if (format == Format::json) {
+    Json json = json_document(command);
+    json["tenants"] = Json::array();
+    for (const TenantResult& one : results)
+      json["tenants"].push_back(result_json(one));
+    out << json_text(json) << '\n';
+    return;
+  }
+  for (const TenantResult& one : results) {
+    if (!one.is_problem()) {
+      out << fmt::format("{} {}\n", one.result, escaped_name(one.tenant));
+      continue;
+    }
+    err << fmt::format("tenantctl: {}: {}{}\n", escaped_name(one.tenant), one.result,
+                       one.message.empty() ? "" : ": " + told(one.message));
+  }
+}
+
+void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings) {
+  using Part = std::pair<std::string_view, const std::vector<std::string>&>;
+  if (format == Format::json) {
+    Json json = json_document("registry check");
+    for (const auto& [key, names] :
+         {Part{"missing", findings.missing}, Part{"unversioned", findings.unversioned},
+          Part{"unregistered", findings.unregistered}, Part{"unfinished", findings.unfinished}})
+      json[std::string(key)] = names;
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (findings.is_empty()) {
+    out << "registry and schemas agree\n";
+    return;
+  }
+  for (const auto& [what, names] :
+       {Part{"registered, but there is no such schema", findings.missing},
+        Part{"registered, but the schema has no version table of ours", findings.unversioned},
+        Part{"a version table, but not registered", findings.unregistered},
+        Part{"provisioning, and nobody is making it", findings.unfinished}}) {
+    for (const std::string& name : names)
+      out << fmt::format("{}: {}\n", escaped_name(name), what);
+  }
+}
+
+void write_registry_init(std::ostream& out, std::ostream& err, Format format,
+                         const RegistryInit& result) {
+  const std::string_view action = action_of(result.installed);
+  if (format == Format::json) {
+    Json json = json_document("registry init");
+    json["action"] = action;
+    json["version"] = result.installed.after;
+    if (result.adopts) {
+      json["adopted"] = result.adopted;
+      json["known"] = result.known;
+      json["skipped"] = result.skipped;
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("registry {}, version {}\n", action, result.installed.after);
+  if (!result.adopts)
+    return;
+  out << fmt::format("{} adopted as ready, {} known before\n",
+                     counted(result.adopted.size(), "tenant"), result.known.size());
+  constexpr std::size_t shown = 10;
+  for (std::size_t i = 0; i < std::min(shown, result.skipped.size()); ++i)
+    err << fmt::format("tenantctl: {} cannot be registered under its name\n",
+                       escaped_name(result.skipped[i]));
+  if (result.skipped.size() > shown)
+    err << fmt::format("tenantctl: nor can {} more\n", result.skipped.size() - shown);
+  if (!result.skipped.empty())
+    err << "HINT: A slug is a lower-case letter, then a-z, 0-9, _ and -, and nobody else's.\n";
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "output/format.h"
+#include "tenant/components.h"
+
+namespace tenantctl {
+
+/// What `registry init` found and left.
+struct RegistryInit {
+  Installed installed;
+  bool adopts = false;
+  std::vector<std::string> adopted;  ///< tenants registered as ready
+  std::vector<std::string> known;    ///< registered before
+  std::vector<std::string> skipped;  ///< no slug may be called so, or another tenant is
+};
+void write_registry_init(std::ostream& out, std::ostream& err, Format format,
+                         const RegistryInit& result);
+
+/// What became of each tenant that a command names, in the order in which they were named.
+struct TenantResult {
+  std::string tenant;
+  std::string result;        ///< the state it is in, unchanged, or failed
+  std::string message = {};  ///< why it failed
+
+  bool is_problem() const { return result == "failed"; }
+};
+void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
+                          std::string_view command, const std::vector<TenantResult>& results);
+
+/// Where registry and schemas disagree.
+struct RegistryFindings {
+  std::vector<std::string> missing;       ///< slugs of tenants whose schema is not there
+  std::vector<std::string> unversioned;   ///< slugs whose schema has no version table of ours
+  std::vector<std::string> unregistered;  ///< schemas with a version table
+  std::vector<std::string> unfinished;    ///< slugs: provisioning, and nobody makes them
+
+  bool is_empty() const {
+    return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty();
+  }
+};
+void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings);
+
+}  // namespace tenantctl
