@@ -14,12 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view action_of(const Installed& installed) {
-  if (installed.before == 0)
-    return "installed";
-  return installed.before < installed.after ? "upgraded" : "unchanged";
-}
-
 Json result_json(const TenantResult& one) {
   Json json{{"tenant", one.tenant}, {"result", one.result}};
   if (!one.message.empty())
@@ -28,6 +22,12 @@ Json result_json(const TenantResult& one) {
 }
 
 }  // namespace
+
+std::string_view action_of(const Installed& installed) {
+  if (installed.before == 0)
+    return "installed";
+  return installed.before < installed.after ? "upgraded" : "unchanged";
+}
 
 void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
                           std::string_view command, const std::vector<TenantResult>& results) {

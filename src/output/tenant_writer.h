@@ -10,6 +10,9 @@
 
 namespace tenantctl {
 
+/// `installed`, `upgraded` or `unchanged`.
+std::string_view action_of(const Installed& installed);
+
 /// What `registry init` found and left.
 struct RegistryInit {
   Installed installed;

@@ -28,8 +28,10 @@ Pooler::~Pooler() {
 }
 
 std::string Pooler::conninfo(const TestDatabase& database) const {
-  return pooled_conninfo(database.conninfo(), "127.0.0.1:" + std::to_string(port_));
+  return pooled_conninfo(database.conninfo(), address());
 }
+
+std::string Pooler::address() const { return "127.0.0.1:" + std::to_string(port_); }
 
 // As many transactions at once as there are server connections see every one of them.
 std::vector<std::string> Pooler::leftovers(TestDatabase& database) const {

@@ -21,6 +21,7 @@ class Pooler {
   Pooler& operator=(const Pooler&) = delete;
 
   std::string conninfo(const TestDatabase& database) const;
+  std::string address() const;  ///< HOST:PORT
 
   /// What its idle backends were left with: advisory locks, prepared statements, temporary tables
   /// and settings of a session; empty if nothing.

@@ -1,0 +1,158 @@
+#include "tenant/gate.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "pq/server_error.h"
+#include "tenant/gate_component.h"
+#include "tenant/registry_component.h"
+
+namespace tenantctl {
+namespace {
+
+// What our own block raises; class TC is nobody else's.
+constexpr std::string_view may_log_in = "TC026";
+
+constexpr std::string_view undefined_object = "42704";
+constexpr std::string_view insufficient_privilege = "42501";
+
+// All that an application needs, and nothing of ours besides.
+void add_grants(std::vector<pq::Message>& messages, const std::string& role) {
+  const std::string grantee = quote_identifier(role);
+  messages.push_back({.sql = "GRANT USAGE ON SCHEMA tenantctl TO " + grantee});
+  messages.push_back(
+      {.sql = "GRANT EXECUTE ON FUNCTION tenantctl.admission(text, text), "
+              "tenantctl.enter(text, text), tenantctl.current_tenant(), "
+              "tenantctl.require_tenant(), tenantctl.leave(), tenantctl.looks_across() TO " +
+              grantee});
+}
+
+// A setting carries the role's name into the block, which takes no parameters.
+void add_admin_role(std::vector<pq::Message>& messages, const std::string& role) {
+  messages.push_back(
+      {.sql = "SELECT pg_catalog.set_config('tenantctl.admin_role', $1, true)", .values = {role}});
+  messages.push_back(
+      {.sql = "DO $tenantctl$\n"
+              "DECLARE\n"
+              "  role pg_catalog.text := pg_catalog.current_setting('tenantctl.admin_role');\n"
+              "  before pg_catalog.text;\n"
+              "BEGIN\n"
+              "  IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = role "
+              "AND r.rolcanlogin) THEN\n"
+              "    RAISE EXCEPTION USING ERRCODE = 'TC026', MESSAGE = 'the role may log in';\n"
+              "  END IF;\n"
+              "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = role) "
+              "THEN\n"
+              "    EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', role);\n"
+              "  END IF;\n"
+              "  SELECT g.admin_role INTO before FROM tenantctl.gate g;\n"
+              "  IF before <> role AND EXISTS (SELECT FROM pg_catalog.pg_roles r "
+              "WHERE r.rolname::text = before) THEN\n"
+              "    EXECUTE pg_catalog.format('REVOKE SELECT ON tenantctl.tenant FROM %I', "
+              "before);\n"
+              "  END IF;\n"
+              "  UPDATE tenantctl.gate SET admin_role = role;\n"
+              "END\n"
+              "$tenantctl$"});
+  messages.push_back({.sql = "GRANT SELECT ON tenantctl.tenant TO " + quote_identifier(role)});
+  add_grants(messages, role);
+}
+
+std::string path_text(const std::vector<std::string>& schemas) {
+  std::string text;
+  for (const std::string& schema : schemas) {
+    text += ", " + quote_identifier(schema);
+  }
+  return text + ", pg_temp";
+}
+
+[[noreturn]] void explain(const pq::ServerError& error) {
+  if (error.is(may_log_in)) {
+    throw UsageError("the role to look across tenants may log in",
+                     "Name a group: people are its members, so that each can be told apart.");
+  }
+  if (error.is(undefined_object)) {
+    throw UsageError(fmt::format("the gate was left as it is: {}", told(error.fields().message)),
+                     "Make the role first, with CREATE ROLE.");
+  }
+  if (error.is(insufficient_privilege)) {
+    throw UsageError(fmt::format("the gate was left as it is: {}", told(error.fields().message)),
+                     "Whoever may create roles makes the group; or run this as the owner of "
+                     "schema tenantctl.");
+  }
+  throw error;
+}
+
+pq::Message read_roles(GateState& state) {
+  return {.sql =
+              "SELECT r.rolname, r.rolcanlogin, "
+              "pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AND "
+              "pg_catalog.has_function_privilege(r.oid, 'tenantctl.enter(text, text)', "
+              "'EXECUTE'), "
+              "CASE WHEN r.rolsuper THEN 'superuser' WHEN r.rolbypassrls THEN 'BYPASSRLS' "
+              "WHEN pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER') THEN 'owner' "
+              "WHEN a.oid = r.oid THEN 'admin role' "
+              "WHEN pg_catalog.pg_has_role(r.oid, a.oid, 'MEMBER') THEN 'member' "
+              "ELSE '' END AS across "
+              "FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r "
+              "LEFT JOIN (tenantctl.gate g JOIN pg_catalog.pg_roles a "
+              "ON a.rolname = g.admin_role::pg_catalog.name) ON true "
+              "WHERE n.nspname = 'tenantctl' AND r.rolname !~ '^pg_' "
+              "ORDER BY r.rolname COLLATE pg_catalog.\"C\"",
+          .on_row = [&state](const pq::Row& row) {
+            GateRole role{.name = std::string(row.text(0)),
+                          .may_log_in = row.text(1) == "t",
+                          .may_enter = row.text(2) == "t",
+                          .looks_across = std::string(row.text(3))};
+            if (role.may_enter || !role.looks_across.empty()) {
+              state.roles.push_back(std::move(role));
+            }
+          }};
+}
+
+}  // namespace
+
+Installed Gate::install(const GateOptions& options) {
+  const Component& registry = registry_component();
+  if (components_.version_of(registry) < registry.version()) {
+    throw UsageError("the gate needs the registry of tenants",
+                     "tenantctl registry init installs it.");
+  }
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "UPDATE tenantctl.gate SET version_table = $1, path_behind = $2",
+                      .values = {options.version_table, path_text(options.path_behind)}});
+  for (const std::string& role : options.runtime_roles) {
+    add_grants(messages, role);
+  }
+  if (options.admin_role) {
+    add_admin_role(messages, *options.admin_role);
+  }
+  try {
+    const Installed installed = components_.install(gate_component());
+    components_.write(gate_component(), std::move(messages));
+    return installed;
+  } catch (const pq::ServerError& error) {
+    explain(error);
+  }
+}
+
+std::optional<GateState> Gate::show() {
+  GateState state;
+  state.version = gate_component().version();
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT g.version_table, g.path_behind, COALESCE(g.admin_role, '') "
+                             "FROM tenantctl.gate g",
+                      .on_row = [&state](const pq::Row& row) {
+                        state.version_table = row.text(0);
+                        state.path_behind = row.text(1);
+                        state.admin_role = row.text(2);
+                      }});
+  messages.push_back(read_roles(state));
+  if (!components_.read(gate_component(), std::move(messages))) {
+    return std::nullopt;
+  }
+  return state;
+}
+
+}  // namespace tenantctl

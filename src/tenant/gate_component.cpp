@@ -1,0 +1,172 @@
+#include "tenant/gate_component.h"
+
+namespace tenantctl {
+namespace {
+
+constexpr auto create_table = R"(CREATE TABLE tenantctl.gate (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  version_table text NOT NULL DEFAULT 'tenantctl_version',
+  path_behind text NOT NULL DEFAULT ', pg_temp',
+  admin_role text
+))";
+
+// Runs with the owner's rights, so that a runtime role reads no table of ours: it learns of the one
+// tenant that it asks for. The head comes from the mark: a version table is never opened, whoever
+// owns it. The settings are not its business: its own path is pinned.
+constexpr auto create_admission =
+    R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
+  OUT tenant_id uuid, OUT path text, OUT runtime_role text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  asked tenantctl.tenant;
+  rules tenantctl.gate;
+  mark text;
+  head text;
+  minimum text := substring(minimum_revision FROM '^[0-9]{1,18}');
+BEGIN
+  IF minimum_revision IS NOT NULL
+     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('%L is no revision', minimum_revision),
+      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
+  END IF;
+  SELECT t.* INTO asked FROM tenantctl.tenant t WHERE t.slug = admission.slug;
+  IF asked.id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG001',
+      MESSAGE = format('there is no tenant %L', admission.slug);
+  END IF;
+  IF asked.state = 'suspended' THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG002',
+      MESSAGE = format('tenant %s is suspended', asked.slug);
+  END IF;
+  IF asked.state <> 'ready' THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG003',
+      MESSAGE = format('tenant %s is not ready, but %s', asked.slug, asked.state);
+  END IF;
+  IF asked.schema_name IS NULL OR asked.database_name <> current_database() THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG006',
+      MESSAGE = format('tenant %s lives in database %I', asked.slug, asked.database_name);
+  END IF;
+  SELECT g.* INTO STRICT rules FROM tenantctl.gate g;
+  SELECT coalesce(obj_description(c.oid, 'pg_class'), '') INTO mark
+  FROM pg_namespace n
+  LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = rules.version_table
+    AND c.relkind = 'r' AND c.relowner = n.nspowner
+  WHERE n.nspname = asked.schema_name;
+  IF NOT FOUND OR mark ~ ' dropping$' THEN
+    RAISE EXCEPTION USING ERRCODE = CASE WHEN asked.cluster IS NULL THEN 'TG003' ELSE 'TG006' END,
+      MESSAGE = format('tenant %s is not ready: schema %I is not here', asked.slug,
+                       asked.schema_name);
+  END IF;
+  head := substring(mark FROM '^tenantctl 1 scope=(?:tenant|shared) head=([0-9]{1,19}) ');
+  IF minimum IS NOT NULL AND (head IS NULL OR head::numeric < minimum::numeric) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG004',
+      MESSAGE = format('tenant %s is too old: it is at %s, and %s is asked for', asked.slug,
+                       coalesce(nullif(head, '0'), CASE WHEN head IS NULL THEN 'no known revision'
+                                                        ELSE 'base' END), minimum_revision),
+      HINT = 'tenantctl upgrade-all takes it there.';
+  END IF;
+  tenant_id := asked.id;
+  runtime_role := asked.runtime_role;
+  path := quote_ident(asked.schema_name) || rules.path_behind;
+END
+$$)";
+
+// Without a SET clause: what it sets would end with it. So every name in it is qualified.
+constexpr auto create_enter =
+    R"(CREATE FUNCTION tenantctl.enter(slug text, minimum_revision text DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  entry pg_catalog.record;
+BEGIN
+  IF pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.=) pg_catalog.statement_timestamp()
+     AND pg_catalog.current_query() OPERATOR(pg_catalog.~*)
+         '^\s*select\s[^;]*\mtenantctl"?\s*\.\s*"?enter"?\s*\([^;]*;?\s*$' THEN
+    RAISE EXCEPTION USING ERRCODE = '25P01',
+      MESSAGE = 'tenantctl.enter() needs a transaction block',
+      HINT = 'Send BEGIN first: a tenant is entered until the end of the transaction.';
+  END IF;
+  SELECT a.* INTO entry FROM tenantctl.admission(slug, minimum_revision) AS a;
+  IF entry.runtime_role IS NOT NULL AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_roles r
+       WHERE r.rolname OPERATOR(pg_catalog.=) entry.runtime_role::pg_catalog.name
+         AND pg_catalog.pg_has_role(r.oid, 'MEMBER')) THEN
+    RAISE EXCEPTION USING ERRCODE = '42501',
+      MESSAGE = pg_catalog.format('role %I may not enter tenant %s', CURRENT_USER, slug),
+      HINT = pg_catalog.format('Its runtime role is %I.', entry.runtime_role);
+  END IF;
+  PERFORM pg_catalog.set_config('tenantctl.tenant_id', entry.tenant_id::pg_catalog.text, true),
+          pg_catalog.set_config('search_path', entry.path, true);
+  RETURN entry.tenant_id;
+END
+$$)";
+
+// Plain SQL, so that a policy's use of it is part of the query's plan. The setting of a transaction
+// that is over is empty, not NULL.
+constexpr auto create_current_tenant =
+    R"(CREATE FUNCTION tenantctl.current_tenant() RETURNS uuid
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN pg_catalog.length(pg_catalog.current_setting('tenantctl.tenant_id', true))
+                   OPERATOR(pg_catalog.>) 0
+              THEN pg_catalog.current_setting('tenantctl.tenant_id', true)::pg_catalog.uuid END
+$$)";
+
+constexpr auto create_require_tenant =
+    R"(CREATE FUNCTION tenantctl.require_tenant() RETURNS uuid
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+  tenant pg_catalog.uuid := tenantctl.current_tenant();
+BEGIN
+  IF tenant IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG005', MESSAGE = 'no tenant has been entered',
+      HINT = 'Call tenantctl.enter() in this transaction first.';
+  END IF;
+  RETURN tenant;
+END
+$$)";
+
+constexpr auto create_leave = R"(CREATE FUNCTION tenantctl.leave() RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM pg_catalog.set_config('tenantctl.tenant_id', '', true),
+          pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+END
+$$)";
+
+// For policies. Whoever has entered a tenant sees that tenant alone, administrators too.
+constexpr auto create_looks_across =
+    R"(CREATE FUNCTION tenantctl.looks_across() RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN tenantctl.current_tenant() IS NULL AND EXISTS (
+    SELECT FROM tenantctl.gate g JOIN pg_roles r ON r.rolname = g.admin_role::name
+    WHERE pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user
+                      ELSE current_setting('role')::name END, r.oid, 'MEMBER'));
+END
+$$)";
+
+std::vector<std::string> statements_of_version_1() {
+  return {create_table,
+          "INSERT INTO tenantctl.gate DEFAULT VALUES",
+          create_admission,
+          create_enter,
+          create_current_tenant,
+          create_require_tenant,
+          create_leave,
+          create_looks_across,
+          "REVOKE ALL ON TABLE tenantctl.gate FROM PUBLIC",
+          "REVOKE ALL ON FUNCTION tenantctl.admission(text, text), tenantctl.enter(text, text), "
+          "tenantctl.current_tenant(), tenantctl.require_tenant(), tenantctl.leave(), "
+          "tenantctl.looks_across() FROM PUBLIC"};
+}
+
+}  // namespace
+
+const Component& gate_component() {
+  static const Component component{
+      .name = "gate", .tables = {"tenant", "gate"}, .versions = {statements_of_version_1()}};
+  return component;
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "tenant/components.h"
+
+namespace tenantctl {
+
+/// The gate as it stands in the database: functions that an application calls to work as a tenant,
+/// and tenantctl.gate, the one row that tells them how the fleet is laid out. Version by version.
+///
+/// What the functions raise (class TG is nobody else's) is part of what users are promised:
+/// TG001 unknown, TG002 suspended, TG003 not ready, TG004 too old, TG005 no tenant entered,
+/// TG006 lives in another database.
+const Component& gate_component();
+
+}  // namespace tenantctl
