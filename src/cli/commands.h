@@ -28,6 +28,7 @@ void add_undo(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
 void add_registry(CLI::App& app, Context& context);
 void add_gate(CLI::App& app, Context& context);
+void add_audit(CLI::App& app, Context& context);
 void add_tenant(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 
