@@ -274,18 +274,17 @@ void drop_tenant(const Context& context, Session& session, const std::string& na
   }
 }
 
-// Whoever lived there alone lives nowhere any more.
-void forget_dropped(const Context& context, Session& session, const std::string& schema) {
-  TenantRegistry registry = tenant_registry(context, session);
+// Who lives in the schemas. Read before anything is dropped: what is gone must not end in a
+// question.
+std::vector<RegisteredTenant> inhabitants(TenantRegistry& registry,
+                                          const std::vector<std::string>& schemas) {
   if (!registry.is_installed())
-    return;
-  std::vector<std::string> slugs;
-  for (const RegisteredTenant& tenant : registry.find({schema})) {
-    if (tenant.is_here() && tenant.schema == schema)
-      slugs.push_back(tenant.slug);
-  }
-  if (!slugs.empty())
-    registry.remove(slugs);
+    return {};
+  std::vector<RegisteredTenant> tenants = registry.find(schemas);
+  std::erase_if(tenants, [&schemas](const RegisteredTenant& tenant) {
+    return !tenant.is_here() || std::ranges::find(schemas, tenant.schema) == schemas.end();
+  });
+  return tenants;
 }
 
 ExitCode run_drop(const Context& context, const TenantOptions& options) {
@@ -299,9 +298,13 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
                            options.names.size() == 1 ? "it" : "them"))) {
     throw UsageError("not confirmed: nothing was dropped");
   }
+  TenantRegistry registry = tenant_registry(context, session);
+  const std::vector<RegisteredTenant> registered = inhabitants(registry, options.names);
   for (const std::string& name : options.names) {
     drop_tenant(context, session, name);
-    forget_dropped(context, session, name);
+    const auto tenant = std::ranges::find(registered, name, &RegisteredTenant::schema);
+    if (tenant != registered.end())
+      registry.remove({tenant->slug});
   }
   write_drop(*context.out, context.settings.output, options.names);
   return ExitCode::ok;
