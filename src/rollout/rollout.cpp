@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pq/stop_point.h"
+#include "pq/transaction.h"
 
 namespace tenantctl {
 namespace {
@@ -236,7 +238,7 @@ void Rollout::check_budgets(pq::Deadline now) {
 void Rollout::check_replica_lag(pq::Deadline now) {
   last_lag_check_ = now;
   std::chrono::milliseconds lag{0};
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = pq::question_settings();
   bool is_hidden = false;
   messages.push_back({.sql = lag_question, .on_row = [&](const pq::Row& row) {
                         is_hidden = row.text(1) == "t";
