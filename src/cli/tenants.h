@@ -1,12 +1,18 @@
 #pragma once
 
 #include "cli/session.h"
+#include "tenant/tenant_places.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl::cli {
 
 /// The registry of the session's database, installed or not.
 inline TenantRegistry tenant_registry(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
+/// Its homes of shared rows, and its pool.
+inline TenantPlaces tenant_places(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
 

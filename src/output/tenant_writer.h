@@ -41,9 +41,13 @@ struct RegistryFindings {
   std::vector<std::string> unversioned;   ///< slugs whose schema has no version table of ours
   std::vector<std::string> unregistered;  ///< schemas with a version table
   std::vector<std::string> unfinished;    ///< slugs: provisioning, and nobody makes them
+  std::vector<std::string> homeless;      ///< slugs of shared rows whose home is none
+  std::vector<std::string> broken_homes;  ///< homes that are not there, or not complete
+  std::vector<std::string> broken_pool;   ///< the same of the pool
 
   bool is_empty() const {
-    return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty();
+    return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty() &&
+           homeless.empty() && broken_homes.empty() && broken_pool.empty();
   }
 };
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings);
