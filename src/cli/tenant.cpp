@@ -35,33 +35,6 @@ SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& 
   return {session.pipeline(), table, settings.version_table};
 }
 
-// What was made before a revision failed is taken away again: a tenant is whole or not there.
-void undo_failed(const Context& context, Session& session, Report& report) {
-  for (SchemaReport& schema : report.schemas) {
-    const bool made_something = schema.steps > 0 || schema.revision > 0;
-    if (!is_problem(schema.result) || !made_something)
-      continue;
-    const VersionTable table(SchemaName::existing(schema.schema),
-                             table_options(context.settings, session.run_id()));
-    try {
-      session.revive();
-      drop_of(session, table, context.settings).run(0, session.deadline());
-      schema.revision = 0;
-      schema.steps = 0;
-      if (schema.failure) {
-        std::string& hint = schema.failure->hint;
-        hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
-      }
-    } catch (const Error& error) {
-      if (!schema.failure)
-        schema.failure = std::make_unique<Failure>();
-      schema.failure->hint = fmt::format(
-          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
-          error.what(), schema.schema);
-    }
-  }
-}
-
 // A tenant's names come one way only.
 void check_sources(const TenantOptions& options) {
   if ((options.count == 0) != options.prefix.empty()) {
@@ -160,13 +133,18 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
                         {.allow_out_of_order = false, .missing = missing});
   };
   migration.after = [&](Session& session, Report& report) {
-    undo_failed(context, session, report);
+    undo_failed_tenants(context, session, report);
     registration.end(session, report);
   };
   migration.schemas = options.names;
   if (!context.settings.from.empty())
     return migrate(context, folders, migration);
   Session session(context);
+  if (options.names.size() == 1 && !context.settings.dry_run && !context.settings.sql) {
+    if (const auto code =
+            claim_tenant(context, session, folders, options.names.front(), options.newcomer))
+      return *code;
+  }
   if (options.count > 0) {
     migration.schemas = next_names(
         options.prefix,
@@ -496,6 +474,32 @@ void add_adopt(CLI::App& tenant, Context& context) {
 
 }  // namespace
 
+void undo_failed_tenants(const Context& context, Session& session, Report& report) {
+  for (SchemaReport& schema : report.schemas) {
+    const bool made_something = schema.steps > 0 || schema.revision > 0;
+    if (!is_problem(schema.result) || !made_something)
+      continue;
+    const VersionTable table(SchemaName::existing(schema.schema),
+                             table_options(context.settings, session.run_id()));
+    try {
+      session.revive();
+      drop_of(session, table, context.settings).run(0, session.deadline());
+      schema.revision = 0;
+      schema.steps = 0;
+      if (schema.failure) {
+        std::string& hint = schema.failure->hint;
+        hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
+      }
+    } catch (const Error& error) {
+      if (!schema.failure)
+        schema.failure = std::make_unique<Failure>();
+      schema.failure->hint = fmt::format(
+          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
+          error.what(), schema.schema);
+    }
+  }
+}
+
 void add_tenant(CLI::App& app, Context& context) {
   CLI::App* tenant = app.add_subcommand("tenant", "the life of a tenant");
   tenant->require_subcommand(1);
@@ -503,6 +507,7 @@ void add_tenant(CLI::App& app, Context& context) {
   add_list(*tenant, context);
   add_drop(*tenant, context);
   add_adopt(*tenant, context);
+  add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);
   add_example(*tenant, "tenantctl tenant create tenant_acme");
 }

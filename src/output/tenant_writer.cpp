@@ -109,4 +109,31 @@ void write_registry_init(std::ostream& out, std::ostream& err, Format format,
     err << "HINT: A slug is a lower-case letter, then a-z, 0-9, _ and -, and nobody else's.\n";
 }
 
+void write_pool(std::ostream& out, Format format, const PoolResult& result) {
+  if (format == Format::json) {
+    Json json = json_document("tenant pool");
+    json["ready"] = result.ready;
+    json["made"] = result.made;
+    json["removed"] = result.removed;
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("pool: {} ready ({} made, {} removed)\n", result.ready, result.made.size(),
+                     result.removed.size());
+}
+
+void write_claimed(std::ostream& out, Format format, const std::string& slug,
+                   const std::string& schema) {
+  if (format == Format::json) {
+    Json json = json_document("tenant create");
+    json["isolation"] = "schema";
+    json["from_pool"] = true;
+    json["tenants"] = Json::array();
+    json["tenants"].push_back(Json{{"tenant", slug}, {"schema", schema}, {"result", "ready"}});
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("ready {}, from the pool\n", escaped_name(slug));
+}
+
 }  // namespace tenantctl

@@ -35,6 +35,17 @@ struct TenantResult {
 void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
                           std::string_view command, const std::vector<TenantResult>& results);
 
+/// A pool of tenants after `tenant pool`.
+struct PoolResult {
+  std::size_t ready = 0;
+  std::vector<std::string> made;     ///< or completed
+  std::vector<std::string> removed;  ///< more than was asked for
+};
+void write_pool(std::ostream& out, Format format, const PoolResult& result);
+/// A tenant that was taken from the pool.
+void write_claimed(std::ostream& out, Format format, const std::string& slug,
+                   const std::string& schema);
+
 /// Where registry and schemas disagree.
 struct RegistryFindings {
   std::vector<std::string> missing;       ///< slugs of tenants whose schema is not there

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tenant/registry_component.h"
 
 namespace tenantctl {
@@ -73,6 +74,46 @@ void TenantPlaces::forget_home(const std::string& schema) {
   messages.push_back({.sql = "DELETE FROM tenantctl.place WHERE schema_name = $1 "
                              "AND purpose = 'rows' AND state = 'provisioning'",
                       .values = {schema}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantPlaces::begin_pool(const std::vector<std::string>& schemas) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "INSERT INTO tenantctl.place (schema_name, purpose) SELECT w.name, "
+                             "'pool' FROM pg_catalog.unnest($1::pg_catalog.text[]) AS w (name) "
+                             "ON CONFLICT DO NOTHING",
+                      .values = {array_of(schemas)}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantPlaces::finish_pool(const std::vector<std::string>& schemas) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "UPDATE tenantctl.place SET state = 'ready' WHERE purpose = 'pool' "
+                             "AND schema_name = ANY ($1::pg_catalog.text[])",
+                      .values = {array_of(schemas)}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+std::vector<std::string> TenantPlaces::withdraw(std::size_t count) {
+  std::vector<std::string> schemas;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "UPDATE tenantctl.place SET state = 'provisioning' WHERE schema_name IN (SELECT "
+              "p.schema_name FROM tenantctl.place p WHERE p.purpose = 'pool' AND p.state = 'ready' "
+              "ORDER BY p.created_at DESC, p.schema_name DESC LIMIT $1 FOR UPDATE SKIP LOCKED) "
+              "RETURNING schema_name",
+       .values = {fmt::to_string(count)},
+       .on_row = [&schemas](const pq::Row& row) { schemas.emplace_back(row.text(0)); }});
+  components_.write(registry_component(), std::move(messages));
+  return schemas;
+}
+
+void TenantPlaces::forget_pool(const std::vector<std::string>& schemas) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "DELETE FROM tenantctl.place WHERE purpose = 'pool' "
+                             "AND state = 'provisioning' "
+                             "AND schema_name = ANY ($1::pg_catalog.text[])",
+                      .values = {array_of(schemas)}});
   components_.write(registry_component(), std::move(messages));
 }
 
