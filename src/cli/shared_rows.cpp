@@ -126,6 +126,10 @@ void check_rows_options(const NewcomerOptions& options) {
     throw UsageError("a tenant of shared rows is named by its slug alone",
                      "Leave --slug out: NAME is the slug.");
   }
+  if (options.has_own_roles()) {
+    throw UsageError("tenants of shared rows work as one role: each table would name all of theirs",
+                     "Name the role with --runtime-role NAME; policies keep the rows apart.");
+  }
 }
 
 std::vector<NewTenant> tenants_of(const std::vector<std::string>& slugs,
@@ -156,22 +160,28 @@ ExitCode create_rows_tenants(const Context& context, const RowsNewcomers& newcom
                        newcomers.count);
   }
   const bool only_shows = context.settings.dry_run || context.settings.sql;
+  TenantTraits traits = options.traits;
+  traits.runtime_role = options.runtime_role;
+  if (!traits.runtime_role.empty())
+    runtime_roles(context, session).check_given(traits.runtime_role);
   const std::vector<NewTenant> tenants = tenants_of(slugs, options, newcomers.home);
   RowsCreated created{.home = {}, .home_is_new = false, .slugs = std::move(slugs)};
-  auto home = only_shows ? std::nullopt : registry.settle(tenants, options.traits, newcomers.home);
+  auto home = only_shows ? std::nullopt : registry.settle(tenants, traits, newcomers.home);
   if (!home) {
     const std::string wanted = home_to_make(context, session, newcomers.home);
     const ExitCode code = make_home(context, session, wanted);
     if (only_shows || code != ExitCode::ok)
       return code;
     created.home_is_new = true;
-    home = registry.settle(tenants, options.traits, wanted);
+    home = registry.settle(tenants, traits, wanted);
   }
   if (!home) {
     throw Error("the home of shared rows went away while tenants were registered",
                 "Run the command again.");
   }
   created.home = *home;
+  if (!traits.runtime_role.empty())
+    runtime_roles(context, session).grant(traits.runtime_role, *home);
   warn_unprotected(context, session, *home);
   write_rows_created(*context.out, context.settings.output, created);
   return ExitCode::ok;

@@ -133,14 +133,18 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
                         {.allow_out_of_order = false, .missing = missing});
   };
   migration.after = [&](Session& session, Report& report) {
+    registration.grant(session, report);
     undo_failed_tenants(context, session, report);
+    registration.drop_roles(session, report);
     registration.end(session, report);
   };
   migration.schemas = options.names;
   if (!context.settings.from.empty())
     return migrate(context, folders, migration);
   Session session(context);
-  if (options.names.size() == 1 && !context.settings.dry_run && !context.settings.sql) {
+  // What waits in the pool has no role of its own.
+  if (options.names.size() == 1 && options.newcomer.runtime_role.empty() &&
+      !context.settings.dry_run && !context.settings.sql) {
     if (const auto code =
             claim_tenant(context, session, folders, options.names.front(), options.newcomer))
       return *code;
@@ -285,8 +289,13 @@ void forget_dropped(const Context& context, Session& session, const std::string&
     return;
   std::vector<std::string> slugs;
   for (const RegisteredTenant& tenant : registry.find({schema})) {
-    if (tenant.is_here() && tenant.schema == schema)
-      slugs.push_back(tenant.slug);
+    if (!tenant.is_here() || tenant.schema != schema)
+      continue;
+    slugs.push_back(tenant.slug);
+    // One role for many is nobody's own, and stays.
+    if (!tenant.runtime_role.empty() &&
+        registry.schemas_of_roles({tenant.runtime_role}).size() == 1)
+      runtime_roles(context, session).drop(tenant.runtime_role);
   }
   if (!slugs.empty())
     registry.remove(slugs);
@@ -421,6 +430,10 @@ void add_create(CLI::App& tenant, Context& context) {
   describe(add_setting(*command, "--metadata", options->newcomer.traits.metadata,
                        "JSON object of your own")
                ->capture_default_str());
+  describe(add_setting(*command, "--runtime-role", options->newcomer.runtime_role,
+                       "role as which sessions work: its name, or per-tenant for one each"));
+  describe(add_setting(*command, "--runtime-member", options->newcomer.members,
+                       "role that may become the tenants' own, the application's (repeatable)"));
   describe_common(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);

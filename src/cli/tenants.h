@@ -4,6 +4,7 @@
 
 #include "cli/registration.h"
 #include "cli/session.h"
+#include "tenant/runtime_roles.h"
 #include "tenant/tenant_places.h"
 #include "tenant/tenant_registry.h"
 
@@ -12,6 +13,11 @@ namespace tenantctl::cli {
 /// The registry of the session's database, installed or not.
 inline TenantRegistry tenant_registry(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
+/// The roles as which its tenants' sessions work.
+inline RuntimeRoles runtime_roles(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.version_table, context.settings.answer_timeout};
 }
 
 /// Its homes of shared rows, and its pool.

@@ -106,10 +106,12 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   std::vector<std::string> slugs;
   std::vector<std::string> names;
   std::vector<std::string> schemas;
+  std::vector<std::string> roles;
   for (const NewTenant& tenant : tenants) {
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
     schemas.push_back(tenant.schema);
+    roles.push_back(tenant.runtime_role);
   }
   std::vector<pq::Message> messages;
   if (locks) {
@@ -122,23 +124,26 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   messages.push_back(
       {.sql = fmt::format(
            "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, state, "
-           "metadata) SELECT w.slug, w.name, $4::pg_catalog.text, 'schema', w.schema, "
-           "'provisioning', "
+           "runtime_role, metadata) SELECT w.slug, w.name, $4::pg_catalog.text, 'schema', "
+           "w.schema, "
+           "'provisioning', NULLIF(w.role, ''), "
            "CASE WHEN pg_catalog.jsonb_typeof($5::pg_catalog.jsonb) = 'object' THEN "
            "$5::pg_catalog.jsonb || pg_catalog.jsonb_build_object('tenantctl', "
            "pg_catalog.jsonb_build_object('run', $6::pg_catalog.text)) "
            "ELSE $5::pg_catalog.jsonb END "
            "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
-           "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) "
-           "AS w (slug, name, schema) WHERE NOT EXISTS (SELECT FROM tenantctl.place p "
+           "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
+           "pg_catalog.unnest($7::pg_catalog.text[])) AS w (slug, name, schema, role) WHERE NOT "
+           "EXISTS (SELECT FROM tenantctl.place p "
            "WHERE p.schema_name = w.schema) ON CONFLICT (slug) DO UPDATE "
-           "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata "
+           "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata, "
+           "runtime_role = EXCLUDED.runtime_role "
            "WHERE t.state = 'provisioning' AND t.isolation = 'schema' "
            "AND t.schema_name = EXCLUDED.schema_name AND t.database_name IS NULL "
            "AND t.cluster IS NULL AND NOT {}",
            is_being_made()),
        .values = {array_of(slugs), array_of(names), array_of(schemas), traits.tier, traits.metadata,
-                  run_id}});
+                  run_id, array_of(roles)}});
   messages.push_back(refuse_fewer(run_id, tenants.size()));
   try {
     components_.write(registry_component(), std::move(messages));
@@ -255,6 +260,18 @@ std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string
       "AND t.database_name IS NULL AND t.cluster IS NULL "
       "AND t.schema_name = ANY ($1::pg_catalog.text[])",
       {array_of(names)});
+}
+
+std::vector<std::string> TenantRegistry::schemas_of_roles(const std::vector<std::string>& roles) {
+  std::vector<std::string> schemas;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT t.schema_name FROM tenantctl.tenant t "
+              "WHERE t.runtime_role = ANY ($1::pg_catalog.text[])",
+       .values = {array_of(roles)},
+       .on_row = [&schemas](const pq::Row& row) { schemas.emplace_back(row.text(0)); }});
+  components_.read(registry_component(), std::move(messages));
+  return schemas;
 }
 
 std::vector<std::string> TenantRegistry::slugs_like(const std::string& like) {

@@ -39,6 +39,7 @@ struct NewTenant {
   std::string slug;
   std::string name;
   std::string schema;
+  std::string runtime_role = {};  ///< empty: any that may enter
 };
 
 /// What new tenants have in common.
@@ -98,6 +99,8 @@ class TenantRegistry {
   /// Those that have one of the names as slug, or as schema in this database.
   std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
 
+  /// Schemas of the tenants that work as one of the roles.
+  std::vector<std::string> schemas_of_roles(const std::vector<std::string>& roles);
   /// Slugs that a LIKE pattern matches.
   std::vector<std::string> slugs_like(const std::string& like);
   /// Those of `schemas` that are some tenant's, sorted.
