@@ -1,12 +1,19 @@
 #include "rollout/rollout.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
-#include "base/text.h"
+#include "rollout/agenda.h"
+#include "rollout/crew.h"
+#include "rollout/lock_room.h"
+#include "rollout/spending.h"
 
 namespace tenantctl {
 namespace {
@@ -15,61 +22,120 @@ using namespace std::chrono_literals;
 
 // A signal that arrives between a look at its flag and poll() is seen this much later.
 constexpr auto longest_poll = 200ms;
-// A schema that takes longer than this is looked at from outside, as often.
-constexpr auto look_interval = 300ms;
 constexpr auto long_time = 1s;
-
-// The slowest standby's delay; NULL while none says anything. Others than members of
-// pg_read_all_stats see of a standby only that it is there.
-constexpr const char* lag_question =
-    "SELECT pg_catalog.max((EXTRACT(epoch FROM r.replay_lag) * 1000)::pg_catalog.int8), "
-    "pg_catalog.count(*) FILTER (WHERE r.state IS NULL) > 0 "
-    "FROM pg_catalog.pg_stat_replication r";
 
 }  // namespace
 
-Rollout::Rollout(const RolloutOptions& options, const Replan& replan, Observer& observer,
-                 pq::Pipeline& control, const std::atomic<int>& signals)
-    : options_(options),
-      replan_(replan),
-      observer_(observer),
-      control_(control),
-      signals_(signals),
-      watch_(control, {.reconnect = options.control,
-                       .patience = std::min<std::chrono::milliseconds>(10s, options.silence)}) {}
+/// One run: gives the agenda's schemas to workers that can take them, and those that wait for a
+/// lock again when their time has come, until each has a report.
+class Rollout::Loop {
+ public:
+  Loop(const Rollout& rollout, const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks)
+      : options_(rollout.options_),
+        replan_(rollout.replan_),
+        observer_(rollout.observer_),
+        control_(rollout.control_),
+        signals_(rollout.signals_),
+        groups_(groups),
+        tasks_(tasks),
+        agenda_(options_.waves, groups, tasks),
+        lock_room_(options_.room, {.jobs = options_.jobs, .schemas = agenda_.size()}, groups,
+                   observer_),
+        spending_(options_.budgets),
+        crew_(options_, observer_, control_),
+        takes_long_(groups.size()) {}
+
+  Report run();
+
+ private:
+  /// Slow: has met a lock.
+  enum class Pace { ordinary, slow };
+
+  void report_unchanged();
+  void drain();
+  void heed_signals(pq::Deadline now);
+  void give_up_waiting(Result result, pq::Deadline now);
+  void assign(pq::Deadline now);
+  bool needs_another() const;
+  Job* next_job(const Worker& worker, pq::Deadline now);
+  Job* next_waiting(const Worker& worker, Pace pace, pq::Deadline now);
+  bool is_due(const Job& job, Pace pace, pq::Deadline now) const;
+  bool is_slow_due(pq::Deadline now) const;
+  Job* next_new(const Worker& worker);
+  std::unique_ptr<Job> make_job(const Task& task);
+  void learn(const Job& job, std::chrono::milliseconds duration);
+  void end_wave(pq::Deadline now);
+  void start_wave(pq::Deadline now);
+  void check_budgets(pq::Deadline now);
+  void check_replica_lag(pq::Deadline now);
+  void stop(const std::string& why);
+  void wait(pq::Deadline now);
+  void collect(pq::Deadline now);
+  void collect(Worker& worker, pq::Deadline now);
+  void finish(Job* job, pq::Deadline now);
+  void end_waiting(Result result, const std::string& why, pq::Deadline now);
+  void report_unstarted(const Task& task, Result result, const std::string& why);
+  void add(SchemaReport schema);
+  bool may_begin() const { return signals_.load() == 0 && report_.stopped_by.empty(); }
+  Progress progress() const;
+
+  const RolloutOptions& options_;
+  const Replan& replan_;
+  Observer& observer_;
+  pq::Pipeline& control_;
+  const std::atomic<int>& signals_;
+  const std::vector<TaskGroup>& groups_;
+  const std::vector<Task>& tasks_;
+
+  Agenda agenda_;
+  LockRoom lock_room_;
+  Spending spending_;
+  std::vector<std::unique_ptr<Job>> jobs_;  ///< begun and not over; workers know them
+  Crew crew_;
+  std::vector<Job*> waiting_;
+  Job* serial_ = nullptr;         ///< the one under way whose revision runs in one schema at a time
+  std::vector<bool> takes_long_;  ///< by group: its schemas take longer than a second
+  pq::Deadline begin_ = pq::Clock::now();
+  pq::Deadline pause_until_{};
+  pq::Deadline last_tick_{};
+  pq::Deadline last_cancel_{};
+  int closed_for_ = 0;  ///< so many signals
+  std::optional<pq::Deadline> signalled_at_;
+  Report report_;
+  std::size_t problems_ = 0;
+  std::size_t retried_ = 0;
+  std::array<std::size_t, result_count> counts_{};
+};
 
 Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks) {
-  groups_ = &groups;
-  tasks_ = &tasks;
-  begin_ = pq::Clock::now();
-  report_.schemas.reserve(tasks.size());
-  plan_work(groups, tasks);
-  make_workers();
+  return Loop(*this, groups, tasks).run();
+}
+
+Report Rollout::Loop::run() {
+  report_.schemas.reserve(tasks_.size());
+  crew_.hire(std::min(options_.jobs, agenda_.size()));
   observer_.started(progress());
-  for (const Task& task : tasks) {
-    if (groups[task.group].plan.empty()) {
-      report_unstarted(task, Result::unchanged, "");
-    }
-  }
+  report_unchanged();
   start_wave(begin_);
-  while (report_.schemas.size() < tasks.size()) {
+  while (report_.schemas.size() < tasks_.size()) {
     const pq::Deadline now = pq::Clock::now();
     heed_signals(now);
-    drop_silent(now);
+    crew_.drop_silent(now, signalled_at_);
+    collect(now);
     check_budgets(now);
     assign(now);
-    if (out_of_workers()) {
-      end_waiting(Result::not_started, workers_.front()->why(), now);
+    if (crew_.is_retired()) {
+      end_waiting(Result::not_started, crew_.workers().front()->why(), now);
       break;
     }
-    if (report_.schemas.size() >= tasks.size()) {
+    if (report_.schemas.size() >= tasks_.size()) {
       break;
     }
     wait(now);
     end_wave(now);
   }
   drain();
-  watch_.settle(pq::Clock::now() + 2s);
+  crew_.settle(pq::Clock::now() + 2s);
   report_.interrupted = signals_.load() > 0;
   report_.duration =
       std::chrono::duration_cast<std::chrono::milliseconds>(pq::Clock::now() - begin_);
@@ -77,202 +143,79 @@ Report Rollout::run(const std::vector<TaskGroup>& groups, const std::vector<Task
   return std::move(report_);
 }
 
-// Canaries first, then by name. A revision that must run in one schema at a time comes last, so
-// that it keeps nobody else waiting.
-void Rollout::plan_work(const std::vector<TaskGroup>& groups, const std::vector<Task>& tasks) {
-  const auto& canaries = options_.waves.canaries;
-  for (const std::string& canary : canaries) {
-    const bool is_task = std::any_of(tasks.begin(), tasks.end(),
-                                     [&](const Task& task) { return task.schema == canary; });
-    if (!is_task) {
-      throw UsageError(fmt::format("the canary {} is not among the selected schemas", canary),
-                       "Name one that is, or a number of schemas.");
+void Rollout::Loop::report_unchanged() {
+  for (const Task& task : tasks_) {
+    if (groups_[task.group].plan.empty()) {
+      report_unstarted(task, Result::unchanged, "");
     }
   }
-  for (std::uint32_t i = 0; i < tasks.size(); ++i) {
-    if (!groups[tasks[i].group].plan.empty()) {
-      to_do_.push_back(i);
-    }
-  }
-  const auto first_other =
-      std::stable_partition(to_do_.begin(), to_do_.end(), [&](std::uint32_t i) {
-        return std::find(canaries.begin(), canaries.end(), tasks[i].schema) != canaries.end();
-      });
-  const auto is_serial = [&](std::uint32_t i) { return groups[tasks[i].group].plan.is_serial(); };
-  std::stable_partition(first_other, to_do_.end(), [&](std::uint32_t i) { return !is_serial(i); });
-  wave_ends_ = wave_ends(options_.waves, to_do_.size(),
-                         static_cast<std::size_t>(first_other - to_do_.begin()));
-  takes_long_.resize(groups.size());
-  is_counted_.resize(groups.size(), !options_.room);
-  most_at_once_ = options_.jobs;
-  const bool may_fill =
-      options_.room && std::any_of(groups.begin(), groups.end(), [&](const auto& group) {
-        return may_fill_locks(*options_.room, group.plan, options_.jobs);
-      });
-  if (may_fill) {
-    most_at_once_ = 1;
-  }
 }
 
-bool Rollout::has_lock_room(const Worker& worker) const {
-  const auto busy = std::count_if(workers_.begin(), workers_.end(), [&worker](const auto& other) {
-    return other.get() != &worker && other->is_busy();
-  });
-  return static_cast<std::size_t>(busy) < most_at_once_;
-}
-
-// By what a schema was seen to take. Told only where it means fewer connections than asked for.
-void Rollout::limit_for_locks() {
-  if (!options_.room || most_locks_ == 0 || most_locks_ == told_locks_) {
-    return;
-  }
-  most_at_once_ = std::min(jobs_for_locks(*options_.room, most_locks_), options_.jobs);
-  if (most_at_once_ < std::min(options_.jobs, to_do_.size())) {
-    told_locks_ = most_locks_;
-    observer_.warned(locks_text(*options_.room, most_locks_, most_at_once_));
-  }
-}
-
-// The server's lock table is full although others of ours are at work: with fewer of them there may
-// be room. Alone, there is nothing left to give up.
-bool Rollout::make_room() {
-  const auto busy = static_cast<std::size_t>(std::count_if(
-      workers_.begin(), workers_.end(), [](const auto& worker) { return worker->is_busy(); }));
-  if (busy <= 1 && most_at_once_ <= 1) {
-    return false;
-  }
-  const std::size_t before = std::min(std::max<std::size_t>(busy, 1), most_at_once_);
-  if (most_at_once_ == 1) {
-    return true;
-  }
-  most_at_once_ = std::max<std::size_t>(1, before / 2);
-  observer_.warned(fmt::format("the server's lock table is full: {} at a time from now on",
-                               counted(most_at_once_, "schema")));
-  return true;
-}
-
-void Rollout::make_workers() {
-  for (std::size_t i = 0; i < std::min(options_.jobs, to_do_.size()); ++i) {
-    Worker::Options options = options_.worker;
-    // What tells them apart where a pooler hides their backends.
-    if (options_.via_pooler) {
-      options.connect.application_name += fmt::format("/{}", i + 1);
-    }
-    workers_.push_back(std::make_unique<Worker>(std::move(options)));
-  }
-}
-
-bool Rollout::is_idle() const {
-  return std::none_of(workers_.begin(), workers_.end(),
-                      [](const auto& worker) { return worker->is_busy(); });
-}
-
-void Rollout::start_wave(pq::Deadline now) {
-  wave_begin_problems_ = problems_;
-  wave_begin_lock_waits_ = lock_waits_;
-  const bool is_canary = wave_ends_.size() > 1 && wave_ == 0;
-  for (const auto& worker : workers_) {
-    worker->limit_depth(is_canary ? 1 : options_.worker.depth);
-  }
-  if (wave_ends_.size() > 1) {
-    const std::size_t begin = wave_ == 0 ? 0 : wave_ends_[wave_ - 1];
-    observer_.wave_started(progress(), wave_ends_[wave_] - begin);
-    pause_until_ = wave_ == 0 ? now : now + options_.waves.pause;
+void Rollout::Loop::start_wave(pq::Deadline now) {
+  spending_.begin_wave();
+  crew_.limit_depth(agenda_.is_canary() ? 1 : options_.worker.depth);
+  if (agenda_.waves() > 1) {
+    observer_.wave_started(progress(), agenda_.wave_size());
+    pause_until_ = agenda_.wave() == 0 ? now : now + options_.waves.pause;
   }
 }
 
 // Over only when nothing of it is left: what waits for a lock belongs to it.
-void Rollout::end_wave(pq::Deadline now) {
-  const bool is_over = next_ < to_do_.size() && next_ == wave_ends_[wave_] && jobs_.empty();
+void Rollout::Loop::end_wave(pq::Deadline now) {
+  const bool is_over = agenda_.is_wave_begun() && jobs_.empty();
   if (!is_over || !may_begin()) {
     return;
   }
   check_budgets(now);
-  if (options_.budgets.replica_lag) {
+  if (spending_.limits_lag()) {
     check_replica_lag(now);
   }
   if (!may_begin()) {
     return;
   }
-  const std::size_t schemas = wave_ends_[wave_ + 1] - wave_ends_[wave_];
-  if (options_.waves.confirm && !options_.waves.confirm(wave_ + 2, schemas)) {
-    stop(fmt::format("wave {} was not confirmed", wave_ + 2));
+  const std::size_t number = agenda_.wave() + 2;
+  if (options_.waves.confirm && !options_.waves.confirm(number, agenda_.next_wave_size())) {
+    stop(fmt::format("wave {} was not confirmed", number));
     return;
   }
-  ++wave_;
+  agenda_.enter_next_wave();
   start_wave(pq::Clock::now());
 }
 
-void Rollout::stop(const std::string& why) {
+void Rollout::Loop::stop(const std::string& why) {
   if (report_.stopped_by.empty()) {
     report_.stopped_by = why;
   }
 }
 
-void Rollout::check_budgets(pq::Deadline now) {
-  if (!may_begin() || to_do_.empty()) {
+void Rollout::Loop::check_budgets(pq::Deadline now) {
+  if (!may_begin() || agenda_.size() == 0) {
     return;
   }
-  const Budgets& budgets = options_.budgets;
-  const std::size_t begin = wave_ == 0 ? 0 : wave_ends_[wave_ - 1];
-  const std::size_t problems = problems_ - wave_begin_problems_;
-  const std::size_t lock_waits = lock_waits_ - wave_begin_lock_waits_;
-  const bool is_canary = wave_ == 0 && wave_ends_.size() > 1;
-  const auto failures = is_canary ? budgets.failures.value_or(Amount{}) : budgets.failures;
-  if (failures && problems > failures->at_most(wave_ends_[wave_] - begin)) {
-    stop(fmt::format("{} {} of {} failed{}", problems, problems == 1 ? "schema" : "schemas",
-                     wave_ends_.size() > 1 ? fmt::format("wave {}", wave_ + 1) : "the run",
-                     budgets.failures ? ", more than --max-failures allows" : ""));
-  } else if (budgets.lock_waits && lock_waits > *budgets.lock_waits) {
-    stop(fmt::format("{} met a lock, more than --max-lock-waits allows",
-                     lock_waits == 1 ? "1 try" : fmt::format("{} tries", lock_waits)));
-  } else if (budgets.duration && now - begin_ > *budgets.duration) {
-    stop("the run takes longer than --max-duration allows");
-  } else if (budgets.replica_lag && now - last_lag_check_ > 1s) {
+  stop(spending_.excess(agenda_, now - begin_));
+  if (may_begin() && spending_.is_lag_due(now)) {
     check_replica_lag(now);
   }
 }
 
-void Rollout::check_replica_lag(pq::Deadline now) {
-  last_lag_check_ = now;
-  std::chrono::milliseconds lag{0};
-  std::vector<pq::Message> messages;
-  bool is_hidden = false;
-  messages.push_back({.sql = lag_question, .on_row = [&](const pq::Row& row) {
-                        is_hidden = row.text(1) == "t";
-                        const std::string text(row.text(0));
-                        lag = std::chrono::milliseconds(text.empty() ? 0 : std::stoll(text));
-                      }});
-  watch_.settle(now + 2s);
-  try {
-    const pq::FlightAnswer answer = control_.wait_for_answer(std::move(messages), now + 2s);
-    if (const pq::Answer* failure = answer.failure()) {
-      stop("the standbys' delay cannot be read: " + failure->error->message);
-    }
-  } catch (const pq::ConnectionLost& error) {
-    stop(fmt::format("the standbys' delay cannot be read: {}", error.what()));
-  }
-  if (is_hidden) {
-    stop("the standbys' delay cannot be read: the role is no member of pg_read_all_stats");
-  }
-  if (lag > *options_.budgets.replica_lag) {
-    stop(fmt::format("a standby is {} ms behind, more than --max-replica-lag allows", lag.count()));
-  }
+void Rollout::Loop::check_replica_lag(pq::Deadline now) {
+  crew_.settle(now + 2s);
+  stop(spending_.lag_excess(control_, now));
 }
 
 // A session closed with an unread answer, or while it begins, puts a FATAL line into the server's
 // log.
-void Rollout::drain() {
+void Rollout::Loop::drain() {
   const pq::Deadline until = pq::Clock::now() + 5s;
   for (pq::Deadline now = pq::Clock::now(); now < until; now = pq::Clock::now()) {
-    if (is_idle()) {
+    if (crew_.is_idle()) {
       return;
     }
     wait(now);
   }
 }
 
-void Rollout::heed_signals(pq::Deadline now) {
+void Rollout::Loop::heed_signals(pq::Deadline now) {
   const int signals = signals_.load();
   if (signals > 0 && !signalled_at_) {
     signalled_at_ = now;
@@ -282,31 +225,21 @@ void Rollout::heed_signals(pq::Deadline now) {
     for (const auto& job : jobs_) {
       job->interrupt();
     }
-    cancel_running(now);
+    crew_.cancel(now, *signalled_at_);
   }
   // Once for each signal: the connections that settle what was in flight come behind it.
   if (signals > 1 && signals > closed_for_) {
     closed_for_ = signals;
-    close_all(now);
+    crew_.close_all(now);
+    collect(now);
   }
-  if (!may_begin() && is_idle()) {
+  if (!may_begin() && crew_.is_idle()) {
     give_up_waiting(signals > 0 ? Result::interrupted : Result::not_started, now);
   }
 }
 
-void Rollout::close_all(pq::Deadline now) {
-  for (const auto& worker : workers_) {
-    // What only reads, to settle a doubt, goes on.
-    const Job* job = worker->current();
-    if (job != nullptr && !job->is_unsettled()) {
-      worker->drop("closed by a second signal", now);
-    }
-    collect(*worker, now);
-  }
-}
-
 // What is in doubt is still settled: reading begins no work.
-void Rollout::give_up_waiting(Result result, pq::Deadline now) {
+void Rollout::Loop::give_up_waiting(Result result, pq::Deadline now) {
   std::vector<Job*> doubtful;
   for (Job* job : std::exchange(waiting_, {})) {
     if (job->is_unsettled()) {
@@ -322,78 +255,8 @@ void Rollout::give_up_waiting(Result result, pq::Deadline now) {
   }
 }
 
-// By pid and start over the control connection, which is there already; otherwise by libpq's own
-// way, which has to connect first.
-void Rollout::cancel_running(pq::Deadline now) {
-  std::vector<Backend> backends;
-  std::vector<Worker*> others;
-  for (const auto& worker : workers_) {
-    if (!worker->is_cancellable()) {
-      continue;
-    }
-    if (worker->backend().is_known()) {
-      backends.push_back(worker->backend());
-    }
-    others.push_back(worker.get());
-  }
-  // Where it does no good, another role's backend say, the other way is tried as well.
-  const bool is_new = now - signalled_at_.value_or(now) < 2s;
-  const bool is_sent = backends.size() == others.size() && watch_.cancel(backends, now);
-  if (others.empty() || (is_sent && is_new)) {
-    return;
-  }
-  for (Worker* worker : others) {
-    worker->cancel();
-  }
-}
-
-// A peer that says nothing may work for hours, or never come back: the server knows, if we can ask
-// it. What is given up here is settled by reading.
-void Rollout::drop_silent(pq::Deadline now) {
-  const auto blind_since = watch_.unreachable_since();
-  const auto silence = options_.via_pooler ? options_.silence * 5 : options_.silence;
-  for (const auto& worker : workers_) {
-    if (worker->current() == nullptr) {
-      continue;
-    }
-    const pq::Deadline quiet_since = std::max(worker->heard_at(), worker->current_since());
-    const auto stuck_since = worker->stuck_since();
-    std::string why;
-    if (stuck_since && now - *stuck_since >= silence) {
-      why = fmt::format(
-          "the server waits for us, or has ended the session, and nothing came of it "
-          "for {} s",
-          std::chrono::duration_cast<std::chrono::seconds>(silence).count());
-    } else if (blind_since && now - std::max(*blind_since, quiet_since) >= silence) {
-      why = fmt::format("the server says nothing and takes no connection for {} s",
-                        std::chrono::duration_cast<std::chrono::seconds>(silence).count());
-    } else if (signalled_at_ && now - std::max(*signalled_at_, quiet_since) >= options_.drain &&
-               !worker->current()->is_unsettled()) {
-      why = "no answer to the cancel";
-    }
-    if (!why.empty()) {
-      worker->drop("the connection was given up: " + why, now);
-      collect(*worker, now);
-    }
-  }
-}
-
-// After a fail-over to a standby that lagged, what was confirmed before may be missing.
-void Rollout::note_server(const Worker& worker) {
-  if (worker.server().empty() || worker.server() == server_) {
-    return;
-  }
-  if (!server_.empty()) {
-    observer_.warned(
-        fmt::format("the server is another one now ({}, before {}): schemas that were done may "
-                    "stand further back there; check tells",
-                    worker.server(), server_));
-  }
-  server_ = worker.server();
-}
-
-void Rollout::assign(pq::Deadline now) {
-  for (const auto& worker : workers_) {
+void Rollout::Loop::assign(pq::Deadline now) {
+  for (const auto& worker : crew_.workers()) {
     worker->continue_holder(may_begin(), now);
     if (needs_another()) {
       worker->connect(now);
@@ -409,32 +272,18 @@ void Rollout::assign(pq::Deadline now) {
   }
 }
 
-bool Rollout::needs_another() const {
-  const auto unused = std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->is_connecting() ||
-           (worker->state() == Worker::State::ready && !worker->is_busy());
-  });
-  return static_cast<std::size_t>(unused) < wave_ends_[wave_] - next_ + waiting_.size();
-}
-
-// The last half of those that there are: one alone is none.
-bool Rollout::is_slow_lane(const Worker& worker) const {
-  std::size_t before = 0;
-  std::size_t all = 0;
-  for (const auto& other : workers_) {
-    before = other.get() == &worker ? all : before;
-    all += other->state() == Worker::State::retired ? 0 : 1;
-  }
-  return before >= all - all / 2;
+// Whether there is more to do than connections that are free for it: a canary needs one.
+bool Rollout::Loop::needs_another() const {
+  return crew_.unused() < agenda_.left() + waiting_.size();
 }
 
 // A schema that met a lock may wait as long again. Half of the connections leave what they have for
 // it, the others take it when there is nothing else.
-Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
-  if (!has_lock_room(worker)) {
+Job* Rollout::Loop::next_job(const Worker& worker, pq::Deadline now) {
+  if (!lock_room_.allows(crew_.busy_beside(worker))) {
     return nullptr;
   }
-  if (is_slow_lane(worker) && is_slow_due(now)) {
+  if (crew_.is_slow_lane(worker) && is_slow_due(now)) {
     return next_waiting(worker, Pace::slow, now);
   }
   Job* job = next_waiting(worker, Pace::ordinary, now);
@@ -444,18 +293,18 @@ Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
   return job != nullptr ? job : next_waiting(worker, Pace::slow, now);
 }
 
-bool Rollout::is_due(const Job& job, Pace pace, pq::Deadline now) const {
+bool Rollout::Loop::is_due(const Job& job, Pace pace, pq::Deadline now) const {
   return job.is_slow() == (pace == Pace::slow) &&
          (job.state() == Job::State::ready || job.ready_at() <= now) &&
          (may_begin() || job.is_unsettled());
 }
 
-bool Rollout::is_slow_due(pq::Deadline now) const {
+bool Rollout::Loop::is_slow_due(pq::Deadline now) const {
   return std::any_of(waiting_.begin(), waiting_.end(),
                      [&](const Job* job) { return is_due(*job, Pace::slow, now); });
 }
 
-Job* Rollout::next_waiting(const Worker& worker, Pace pace, pq::Deadline now) {
+Job* Rollout::Loop::next_waiting(const Worker& worker, Pace pace, pq::Deadline now) {
   const auto due = std::find_if(waiting_.begin(), waiting_.end(), [&](const Job* job) {
     return is_due(*job, pace, now) && worker.can_take(*job);
   });
@@ -468,13 +317,13 @@ Job* Rollout::next_waiting(const Worker& worker, Pace pace, pq::Deadline now) {
   return job;
 }
 
-Job* Rollout::next_new(const Worker& worker) {
+Job* Rollout::Loop::next_new(const Worker& worker) {
   const bool is_paused = pq::Clock::now() < pause_until_;
-  if (!may_begin() || is_paused || next_ == wave_ends_[wave_]) {
+  if (!may_begin() || is_paused || agenda_.left() == 0) {
     return nullptr;
   }
-  const Task& task = (*tasks_)[to_do_[next_]];
-  const TaskGroup& group = (*groups_)[task.group];
+  const Task& task = agenda_.next();
+  const TaskGroup& group = groups_[task.group];
   if (group.plan.is_serial() && serial_ != nullptr) {
     return nullptr;
   }
@@ -482,7 +331,7 @@ Job* Rollout::next_new(const Worker& worker) {
   if (!worker.can_take(*job)) {
     return nullptr;
   }
-  ++next_;
+  agenda_.advance();
   jobs_.push_back(std::move(job));
   if (group.plan.is_serial()) {
     serial_ = jobs_.back().get();
@@ -490,11 +339,11 @@ Job* Rollout::next_new(const Worker& worker) {
   return jobs_.back().get();
 }
 
-std::unique_ptr<Job> Rollout::make_job(const Task& task) {
-  const TaskGroup& group = (*groups_)[task.group];
+std::unique_ptr<Job> Rollout::Loop::make_job(const Task& task) {
+  const TaskGroup& group = groups_[task.group];
   Job::Setup setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience};
-  setup.most_locks = is_counted_[task.group] ? nullptr : &most_locks_;
-  setup.makes_room = [this] { return make_room(); };
+  setup.most_locks = lock_room_.meter(task.group);
+  setup.makes_room = [this] { return lock_room_.shrink(crew_.busy()); };
   auto job = std::make_unique<Job>(task.schema, group.plan, group.missing, setup);
   if (takes_long_[task.group]) {
     job->expect_long();
@@ -502,107 +351,41 @@ std::unique_ptr<Job> Rollout::make_job(const Task& task) {
   return job;
 }
 
-void Rollout::wait(pq::Deadline now) {
-  std::vector<pollfd> entries;
+void Rollout::Loop::wait(pq::Deadline now) {
   pq::Deadline until = now + longest_poll;
-  for (const auto& worker : workers_) {
-    const int events = worker->wants_write() ? POLLIN | POLLOUT : POLLIN;
-    entries.push_back({.fd = worker->socket(), .events = static_cast<short>(events), .revents = 0});
-    const bool is_to_connect = worker->state() == Worker::State::idle && needs_another();
-    if (is_to_connect || worker->is_connecting()) {
-      until = std::min(until, std::max(worker->deadline(), now + 1ms));
-    }
-  }
-  entries.push_back({.fd = watch_.socket(),
-                     .events = static_cast<short>(watch_.wants_write() ? POLLIN | POLLOUT : POLLIN),
-                     .revents = 0});
   for (const Job* job : waiting_) {
     until = std::min(until, std::max(job->ready_at(), now + 1ms));
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
-  ::poll(entries.data(), entries.size(), static_cast<int>(left));
-  const pq::Deadline later = pq::Clock::now();
-  // Also where nothing arrived: its answer may have been read by somebody who waited for their own.
-  if (watch_.advance(later, entries.back().revents != 0)) {
-    look(later);
-  }
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const bool overdue = workers_[i]->is_connecting() && later >= workers_[i]->deadline();
-    if (entries[i].revents != 0 || overdue) {
-      workers_[i]->advance(later);
-      note_server(*workers_[i]);
-    }
-    collect(*workers_[i], later);
-  }
-  if (later - last_look_ >= look_interval) {
-    last_look_ = later;
-    ask_watch(later);
-  }
+  const pq::Deadline later = crew_.wait(now, until, needs_another());
+  collect(later);
   if (later - last_tick_ >= 500ms) {
     last_tick_ = later;
     Progress so_far = progress();
-    so_far.activities = activities(later);
+    so_far.activities = crew_.activities(later);
     observer_.tick(so_far);
   }
 }
 
-Watch::Subject Rollout::subject_of(const Worker& worker) const {
-  return {.backend = worker.backend(),
-          .name = options_.via_pooler ? worker.application_name() : std::string()};
-}
-
-void Rollout::ask_watch(pq::Deadline now) {
-  std::vector<Watch::Subject> subjects;
-  for (const auto& worker : workers_) {
-    const bool is_known = options_.via_pooler || worker->backend().is_known();
-    if (is_known && worker->current() != nullptr &&
-        now - worker->current_since() >= look_interval) {
-      subjects.push_back(subject_of(*worker));
-    }
-  }
-  watch_.ask(subjects, now);
-}
-
-// What was seen belongs to the schema that is at the server now.
-void Rollout::look(pq::Deadline now) {
-  for (const auto& worker : workers_) {
-    Job* job = worker->current();
-    if (job == nullptr || now - worker->current_since() < 2 * look_interval) {
-      continue;
-    }
-    const Watch::Sight* sight = watch_.sight(subject_of(*worker));
-    worker->observe(sight != nullptr && sight->works, now);
-    if (sight != nullptr && sight->blocker) {
-      job->saw(*sight->blocker);
-    }
+void Rollout::Loop::collect(pq::Deadline now) {
+  for (const auto& worker : crew_.workers()) {
+    collect(*worker, now);
   }
 }
 
-void Rollout::collect(Worker& worker, pq::Deadline now) {
+void Rollout::Loop::collect(Worker& worker, pq::Deadline now) {
   for (Job* job : worker.released()) {
     if (job->state() == Job::State::over) {
       finish(job, now);
     } else {
-      lock_waits_ += job->take_lock_waits();
+      spending_.count_lock_waits(job->take_lock_waits());
       waiting_.push_back(job);
     }
   }
 }
 
-std::string Rollout::lock_room_text(const Job& job) const {
-  if (!options_.room || !job.is_out_of_locks()) {
-    return "";
-  }
-  return fmt::format(
-      " (the lock table has room for {} locks, max_locks_per_transaction times connections; {} "
-      "were "
-      "taken when the run began)",
-      options_.room->lock_slots, options_.room->locks);
-}
-
-void Rollout::finish(Job* job, pq::Deadline now) {
+void Rollout::Loop::finish(Job* job, pq::Deadline now) {
   if (!job->exhausted().empty()) {
-    stop("the server ran out of room: " + job->exhausted() + lock_room_text(*job));
+    stop("the server ran out of room: " + job->exhausted() + lock_room_.text(*job));
   }
   if (job == serial_) {
     serial_ = nullptr;
@@ -614,23 +397,21 @@ void Rollout::finish(Job* job, pq::Deadline now) {
 }
 
 // A group whose schemas take long is not lined up one behind the other on a connection.
-void Rollout::learn(const Job& job, std::chrono::milliseconds duration) {
-  limit_for_locks();
-  for (std::size_t i = 0; i < is_counted_.size(); ++i) {
-    is_counted_[i] = is_counted_[i] || (most_locks_ > 0 && job.is_of((*groups_)[i].plan));
-  }
+void Rollout::Loop::learn(const Job& job, std::chrono::milliseconds duration) {
+  lock_room_.learn(job);
   if (job.is_slow() || duration < long_time) {
     return;
   }
   for (std::size_t i = 0; i < takes_long_.size(); ++i) {
-    takes_long_[i] = takes_long_[i] || job.is_of((*groups_)[i].plan);
+    takes_long_[i] = takes_long_[i] || job.is_of(groups_[i].plan);
   }
 }
 
-void Rollout::add(SchemaReport schema) {
+void Rollout::Loop::add(SchemaReport schema) {
   ++counts_.at(static_cast<std::size_t>(schema.result));
   if (is_problem(schema.result)) {
     ++problems_;
+    spending_.count_problem();
   }
   if (schema.tries > 0) {
     ++retried_;
@@ -640,25 +421,25 @@ void Rollout::add(SchemaReport schema) {
 }
 
 // Everything that has not ended ends here, so that the counts add up to the selection.
-void Rollout::end_waiting(Result result, const std::string& why, pq::Deadline now) {
+void Rollout::Loop::end_waiting(Result result, const std::string& why, pq::Deadline now) {
   for (Job* job : std::exchange(waiting_, {})) {
     job->give_up(result, why);
     finish(job, now);
   }
-  const bool touched = report_.schemas.size() > tasks_->size() - to_do_.size();
-  if (!touched && out_of_workers()) {
+  const bool touched = report_.schemas.size() > tasks_.size() - agenda_.size();
+  if (!touched && crew_.is_retired()) {
     throw pq::ConnectFailed(why, "No schema of this scope was touched.", "");
   }
-  while (next_ < to_do_.size()) {
-    report_unstarted((*tasks_)[to_do_[next_++]], Result::not_started, why);
+  for (; !agenda_.is_begun(); agenda_.advance()) {
+    report_unstarted(agenda_.next(), Result::not_started, why);
   }
 }
 
-void Rollout::report_unstarted(const Task& task, Result result, const std::string& why) {
+void Rollout::Loop::report_unstarted(const Task& task, Result result, const std::string& why) {
   SchemaReport schema;
   schema.schema = task.schema;
   schema.result = result;
-  schema.revision = (*groups_)[task.group].plan.from.head;
+  schema.revision = groups_[task.group].plan.from.head;
   schema.from = schema.revision;
   if (!why.empty()) {
     schema.failure = std::make_unique<Failure>();
@@ -667,48 +448,18 @@ void Rollout::report_unstarted(const Task& task, Result result, const std::strin
   add(std::move(schema));
 }
 
-bool Rollout::out_of_workers() const {
-  return !workers_.empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->state() == Worker::State::retired;
-  });
-}
-
-Progress Rollout::progress() const {
+Progress Rollout::Loop::progress() const {
   Progress progress;
-  progress.total = tasks_->size();
+  progress.total = tasks_.size();
   progress.finished = report_.schemas.size();
   progress.problems = problems_;
   progress.running = jobs_.size() - std::min(jobs_.size(), waiting_.size());
   progress.waiting = waiting_.size();
   progress.retried = retried_;
   progress.counts = counts_;
-  progress.wave = wave_ + 1;
-  progress.waves = std::max<std::size_t>(wave_ends_.size(), 1);
+  progress.wave = agenda_.wave() + 1;
+  progress.waves = std::max<std::size_t>(agenda_.waves(), 1);
   return progress;
-}
-
-std::vector<Activity> Rollout::activities(pq::Deadline now) const {
-  std::vector<Activity> activities;
-  for (const auto& worker : workers_) {
-    const Job* job = worker->current();
-    if (job == nullptr) {
-      continue;
-    }
-    Activity activity;
-    activity.schema = job->schema();
-    activity.duration =
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - job->started_at());
-    const Watch::Sight* sight = watch_.sight(subject_of(*worker));
-    if (sight != nullptr && now - worker->current_since() >= look_interval) {
-      activity.statement = sight->statement;
-      activity.wait = sight->wait;
-      activity.blocker = sight->blocker;
-    }
-    activities.push_back(std::move(activity));
-  }
-  std::sort(activities.begin(), activities.end(),
-            [](const Activity& a, const Activity& b) { return a.duration > b.duration; });
-  return activities;
 }
 
 }  // namespace tenantctl
