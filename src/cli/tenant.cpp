@@ -6,6 +6,8 @@
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/registration.h"
+#include "cli/survey.h"
+#include "cli/tenant_databases.h"
 #include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/folder_writer.h"
@@ -25,6 +27,8 @@ struct TenantOptions {
   std::string prefix;
   std::string from_file;
   NewcomerOptions newcomer;
+  DatabaseOptions databases;
+  bool force = false;
 };
 
 SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
@@ -108,29 +112,31 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
     options.names = read_names(options.from_file, "file");
   if (options.count > 0)
     next_names(options.prefix, {}, 1);
+  check_newcomer(options.newcomer, options.names.size());
+  if (options.databases.is_asked_for()) {
+    return create_databases(context, read_folders(context),
+                            {options.names, options.count, options.prefix}, options.databases,
+                            options.newcomer);
+  }
   for (const std::string& name : options.names) {
     SchemaName::create(name);
     if (name == context.settings.shared_schema) {
       throw UsageError(fmt::format("{} holds the shared scope", name), "Use another name.");
     }
   }
-  check_newcomer(options.newcomer, options.names.size());
   const Folders folders = read_folders(context);
   Migration migration;
   Registration registration(context, options.newcomer);
   std::string run_id;
   migration.tenants = true;
   migration.create = Missing::schema;
-  migration.standings = [&](Session& session, const Fleet& fleet,
-                            const std::vector<std::uint32_t>& selected,
-                            const RevisionFolder& folder) {
+  migration.prepare = [&](Session& session, const Fleet& fleet,
+                          const std::vector<std::uint32_t>& selected) {
     run_id = session.run_id();
     registration.read(session, fleet, selected);
     refuse_existing(fleet, selected, registration);
-    std::vector<Standing> standings = session.standings(fleet, selected, folder);
     if (!context.settings.dry_run && !context.settings.sql)
       registration.begin(session);
-    return standings;
   };
   migration.plan = [&](const RevisionFolder& folder, const History& history, Missing missing) {
     // Somebody was quicker, since the fleet was read; what a killed run left bears its own id.
@@ -173,27 +179,82 @@ std::string state_text(const FoundSchema& found, bool marked) {
       return "foreign";
     case FoundSchema::State::bare:
       return "unmarked";
+    case FoundSchema::State::away:
+      return "unavailable";
     case FoundSchema::State::missing:
       break;
   }
   return "missing";
 }
 
+std::string state_text(Standing::State state) {
+  switch (state) {
+    case Standing::State::marked:
+    case Standing::State::lying:
+    case Standing::State::dropping:
+      return "ok";
+    case Standing::State::unmarked:
+    case Standing::State::bare:
+    case Standing::State::broken:
+      return "unmarked";
+    case Standing::State::foreign:
+      return "foreign";
+    case Standing::State::missing:
+      return "missing";
+    case Standing::State::unavailable:
+      break;
+  }
+  return "unavailable";
+}
+
+// Those in other databases, which have to be looked into.
+TenantList list_elsewhere(const Context& context, Session& session, const Fleet& fleet,
+                          const std::vector<std::uint32_t>& selected,
+                          const RevisionFolder& folder) {
+  SurveyPart away{.fleet = &fleet, .members = {}, .folder = &folder};
+  for (const std::uint32_t i : selected) {
+    if (fleet.schemas[i].site != 0)
+      away.members.push_back(i);
+  }
+  TenantList list;
+  if (away.members.empty())
+    return list;
+  const auto standings =
+      survey(session, context, {away}, {.reading = marks_reading(context, session)});
+  for (const Standing& standing : standings.front()) {
+    const std::string state = state_text(standing.state);
+    const bool is_known = state == "ok" || standing.state == Standing::State::unmarked;
+    for (const std::uint32_t i : standing.members) {
+      list.tenants.push_back(
+          {.schema = fleet.schemas[i].schema,
+           .revision = is_known ? revision_text(folder, standing.mark.head) : "-",
+           .state = state});
+    }
+  }
+  return list;
+}
+
 ExitCode run_list(const Context& context) {
   const Selection chosen = selection(context);
   const Folders folders = read_folders(context);
   Session session(context);
-  const Fleet fleet = session.fleet();
-  TenantList list;
-  for (const std::uint32_t i : session.select(fleet, chosen)) {
+  const Fleet fleet = session.everywhere();
+  const std::vector<std::uint32_t> selected = session.select(fleet, chosen);
+  TenantList list = list_elsewhere(context, session, fleet, selected, folders.tenant);
+  for (const std::uint32_t i : selected) {
     const FoundSchema& found = fleet.schemas[i];
+    if (found.site != 0)
+      continue;
     const auto mark = Mark::parse(fleet.comment_of(found));
     list.tenants.push_back({.schema = found.schema,
                             .revision = mark ? revision_text(folders.tenant, mark->head) : "-",
                             .state = state_text(found, mark.has_value())});
   }
+  std::ranges::sort(list.tenants, {}, &TenantList::Tenant::schema);
   write_tenants(*context.out, context.settings.output, list);
-  return ExitCode::ok;
+  return std::ranges::count(list.tenants, "unavailable", &TenantList::Tenant::state) == 0
+             ? ExitCode::ok
+             : ExitCode::failed;
 }
 
 // A table that only bears the version table's name is not worth losing its schema for.
@@ -292,17 +353,31 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
   for (const std::string& name : options.names)
     SchemaName::existing(name);
   Session session(context);
-  for (const std::string& name : options.names)
+  const auto databases = database_tenants(context, session, options.names);
+  std::vector<std::string> schemas = options.names;
+  std::erase_if(schemas, [&databases](const std::string& name) {
+    return std::ranges::any_of(databases, [&name](const RegisteredTenant& tenant) {
+      return tenant.slug == name || tenant.place() == name;
+    });
+  });
+  if (databases.empty() && options.force) {
+    throw UsageError("--force is for tenants with a database of their own",
+                     "A schema is dropped whoever is connected.");
+  }
+  for (const std::string& name : schemas)
     check_droppable(session, context, name);
+  check_droppable_databases(context, session, databases, options.databases.admin_url);
   if (!confirm(context,
                fmt::format("Drop {} with everything in {}?", fmt::join(options.names, ", "),
                            options.names.size() == 1 ? "it" : "them"))) {
     throw UsageError("not confirmed: nothing was dropped");
   }
-  for (const std::string& name : options.names) {
+  for (const std::string& name : schemas) {
     drop_tenant(context, session, name);
     forget_dropped(context, session, name);
   }
+  for (const RegisteredTenant& tenant : databases)
+    drop_database(context, session, tenant, options.databases.admin_url, options.force);
   write_drop(*context.out, context.settings.output, options.names);
   return ExitCode::ok;
 }
@@ -354,10 +429,34 @@ void describe_common(CLI::App& command, Context& context) {
   add_switch(command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
 }
 
+CLI::Option* describe_admin(CLI::App& command, DatabaseOptions& options) {
+  return add_setting(command, "--admin-url", options.admin_url,
+                     "a connection that may create and drop databases; else the usual one")
+      ->group("Databases");
+}
+
+void describe_databases(CLI::App& command, DatabaseOptions& options) {
+  const auto describe = [](CLI::Option* option) { option->group("Databases"); };
+  describe(add_setting(command, "--isolation", options.isolation,
+                       "schema, or database: one for each tenant")
+               ->check(CLI::IsMember({"schema", "database"}))
+               ->capture_default_str());
+  describe(add_setting(command, "--database-prefix", options.prefix,
+                       "of the database's name, in front of the tenant's")
+               ->capture_default_str());
+  describe(
+      add_setting(command, "--tenant-schema", options.schema, "the tenant's schema in its database")
+          ->capture_default_str());
+  describe(add_setting(command, "--template-database", options.source,
+                       "made, kept at head and copied for each tenant; else none"));
+  describe_admin(command, options);
+}
+
 void add_create(CLI::App& tenant, Context& context) {
-  CLI::App* command = tenant.add_subcommand("create", "a schema with its version table, at head");
+  CLI::App* command =
+      tenant.add_subcommand("create", "a schema, or a database, with its version table, at head");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema to create");
+  command->add_option("NAME", options->names, "schema to create; with a database, the tenant");
   add_setting(*command, "--count", options->count, "so many, numbered, with --prefix")
       ->check(CLI::Range(1, 100'000));
   add_setting(*command, "--prefix", options->prefix,
@@ -374,6 +473,7 @@ void add_create(CLI::App& tenant, Context& context) {
   describe(add_setting(*command, "--metadata", options->newcomer.traits.metadata,
                        "JSON object of your own")
                ->capture_default_str());
+  describe_databases(*command, options->databases);
   describe_common(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);
@@ -394,9 +494,13 @@ void add_list(CLI::App& tenant, Context& context) {
 
 void add_drop(CLI::App& tenant, Context& context) {
   CLI::App* command =
-      tenant.add_subcommand("drop", "remove a tenant's schema and everything in it");
+      tenant.add_subcommand("drop", "remove a tenant's schema or database, and all in it");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema to drop")->required();
+  command->add_option("NAME", options->names, "schema to drop; with a database, the tenant")
+      ->required();
+  describe_admin(*command, options->databases);
+  add_switch(*command, "--force", options->force, "end the sessions that use the database")
+      ->group("Databases");
   describe_common(*command, context);
   add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
   add_example(*command, "tenantctl tenant drop tenant_acme --yes");

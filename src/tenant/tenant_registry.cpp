@@ -120,10 +120,14 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   std::vector<std::string> slugs;
   std::vector<std::string> names;
   std::vector<std::string> schemas;
+  std::vector<std::string> databases;
+  std::vector<std::string> clusters;
   for (const NewTenant& tenant : tenants) {
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
     schemas.push_back(tenant.schema);
+    databases.push_back(tenant.database);
+    clusters.push_back(tenant.cluster);
   }
   std::vector<pq::Message> messages;
   if (locks) {
@@ -135,23 +139,26 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   }
   messages.push_back(
       {.sql = fmt::format(
-           "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, state, "
-           "metadata) SELECT w.slug, w.name, $4::pg_catalog.text, 'schema', w.schema, "
-           "'provisioning', "
+           "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, "
+           "database_name, cluster, state, metadata) SELECT w.slug, w.name, "
+           "$4::pg_catalog.text, CASE w.database WHEN '' THEN 'schema' ELSE 'database' END, "
+           "w.schema, NULLIF(w.database, ''), NULLIF(w.cluster, ''), 'provisioning', "
            "CASE WHEN pg_catalog.jsonb_typeof($5::pg_catalog.jsonb) = 'object' THEN "
            "$5::pg_catalog.jsonb || pg_catalog.jsonb_build_object('tenantctl', "
            "pg_catalog.jsonb_build_object('run', $6::pg_catalog.text)) "
            "ELSE $5::pg_catalog.jsonb END "
            "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
-           "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) "
-           "AS w (slug, name, schema) ON CONFLICT (slug) DO UPDATE "
+           "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
+           "pg_catalog.unnest($7::pg_catalog.text[]), pg_catalog.unnest($8::pg_catalog.text[])) "
+           "AS w (slug, name, schema, database, cluster) ON CONFLICT (slug) DO UPDATE "
            "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata "
-           "WHERE t.state = 'provisioning' AND t.isolation = 'schema' "
-           "AND t.schema_name = EXCLUDED.schema_name AND t.database_name IS NULL "
-           "AND t.cluster IS NULL AND NOT {}",
+           "WHERE t.state = 'provisioning' AND t.isolation = EXCLUDED.isolation "
+           "AND t.schema_name = EXCLUDED.schema_name "
+           "AND t.database_name IS NOT DISTINCT FROM EXCLUDED.database_name "
+           "AND t.cluster IS NOT DISTINCT FROM EXCLUDED.cluster AND NOT {}",
            is_being_made()),
        .values = {array_of(slugs), array_of(names), array_of(schemas), traits.tier, traits.metadata,
-                  run_id}});
+                  run_id, array_of(databases), array_of(clusters)}});
   messages.push_back(refuse_fewer(run_id, tenants.size()));
   try {
     components_.write(registry_component(), std::move(messages));
@@ -231,8 +238,18 @@ std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string
   return select(
       "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation = 'schema' "
       "AND t.database_name IS NULL AND t.cluster IS NULL "
-      "AND t.schema_name = ANY ($1::pg_catalog.text[])",
+      "AND t.schema_name = ANY ($1::pg_catalog.text[]) "
+      "OR (t.database_name IS NOT NULL OR t.cluster IS NOT NULL) AND COALESCE(t.cluster || ':', "
+      "'') "
+      "|| COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])",
       {array_of(names)});
+}
+
+std::vector<RegisteredTenant> TenantRegistry::elsewhere() {
+  std::vector<RegisteredTenant> tenants =
+      select("WHERE t.database_name IS NOT NULL OR t.cluster IS NOT NULL", {});
+  std::ranges::sort(tenants, {}, &RegisteredTenant::place);
+  return tenants;
 }
 
 std::vector<std::string> TenantRegistry::registered(const std::vector<std::string>& schemas) {

@@ -9,6 +9,7 @@
 
 #include "pq/pipeline.h"
 #include "tenant/components.h"
+#include "tenant/site.h"
 
 namespace tenantctl {
 
@@ -31,13 +32,20 @@ struct RegisteredTenant {
   bool is_being_made = false;  ///< provisioning, by a run that lives
 
   bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
+  /// In a database of another name or server; nobody sees it by looking into this one.
+  bool is_elsewhere() const { return !database.empty() || !cluster.empty(); }
+  Site site() const { return {.cluster = cluster, .database = database, .slug = slug}; }
+  /// What commands call its schema: its name, or `database/schema`.
+  std::string place() const { return is_elsewhere() ? site().name_of(schema) : schema; }
 };
 
-/// A tenant that is to be made in a schema of this database.
+/// A tenant that is to be made: in a schema of this database, or in a database of its own.
 struct NewTenant {
   std::string slug;
   std::string name;
   std::string schema;
+  std::string database = {};  ///< empty: this one
+  std::string cluster = {};   ///< empty: this server
 };
 
 /// What new tenants have in common.
@@ -88,7 +96,9 @@ class TenantRegistry {
 
   /// All, by slug. None where there is no registry.
   std::vector<RegisteredTenant> all();
-  /// Those that have one of the names as slug, or as schema in this database.
+  /// Those that do not live in this database, by place.
+  std::vector<RegisteredTenant> elsewhere();
+  /// Those that have one of the names as slug, as schema in this database, or as place elsewhere.
   std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
 
   /// Those of `schemas` that are some tenant's, sorted.
