@@ -199,8 +199,12 @@ def network_rows(rounds):
     return rows
 
 
-ROWS = {"fleet": fleet_rows, "peers": peers_rows, "network": network_rows, "light": light_rows,
-        "whole": whole_rows, "clones": clones_rows}
+def create_rows(rounds):
+    return [_renamed(compare("", rounds, step, "psql"), step) for step in rounds[0]["steps"]]
+
+
+ROWS = {"create": create_rows, "fleet": fleet_rows, "peers": peers_rows,
+        "network": network_rows, "light": light_rows, "whole": whole_rows, "clones": clones_rows}
 
 
 def rows_of(part, rounds):

@@ -3,13 +3,12 @@
 #include "cli/options.h"
 #include "output/folder_writer.h"
 #include "revision/target.h"
+#include "rollout/site_visits.h"
 
 namespace tenantctl::cli {
 namespace {
 
-VersionTable trusted_table(Session& session, const Context& context, const std::string& schema) {
-  const Fleet fleet = session.schemas({schema});
-  const FoundSchema& found = fleet.schemas.front();
+void refuse_untrusted(const FoundSchema& found, const std::string& schema) {
   if (found.state == FoundSchema::State::missing || found.state == FoundSchema::State::bare) {
     const bool missing = found.state == FoundSchema::State::missing;
     throw UsageError(
@@ -17,7 +16,36 @@ VersionTable trusted_table(Session& session, const Context& context, const std::
                     missing ? "does not exist" : "has no version table"),
         missing ? "tenantctl tenant list shows all." : "tenantctl tenant adopt gives it one.");
   }
-  return {SchemaName::existing(schema), table_options(context.settings, session.run_id())};
+}
+
+History rows_of(Session& session, const Context& context, pq::Pipeline& pipeline,
+                const std::string& schema) {
+  const Fleet there =
+      read_schemas(pipeline, fleet_query(context.settings), {schema}, session.deadline());
+  refuse_untrusted(there.schemas.front(), schema);
+  const VersionTable table(SchemaName::existing(schema),
+                           table_options(context.settings, session.run_id()));
+  return read_history(pipeline, table, session.deadline());
+}
+
+/// The rows of a schema, and what reports call it: it may be in another database.
+struct NamedHistory {
+  std::string schema;
+  History rows;
+};
+
+NamedHistory history_of(Session& session, const Context& context, const std::string& schema) {
+  const Fleet named = session.named({schema});
+  const FoundSchema& found = named.schemas.front();
+  const Site* site = named.site_of(found);
+  if (site == nullptr) {
+    refuse_untrusted(found, schema);
+    const VersionTable table(SchemaName::existing(schema),
+                             table_options(context.settings, session.run_id()));
+    return {schema, read_history(session.pipeline(), table, session.deadline())};
+  }
+  SiteSession there(session.connect_options(*site));
+  return {found.schema, rows_of(session, context, there.pipeline(), named.local_name(found))};
 }
 
 void count_repeatables(CurrentResult::Schema& current, const RevisionFolder& folder,
@@ -85,9 +113,8 @@ ExitCode run_current(const Context& context) {
   Session session(context);
   CurrentResult result;
   for (const std::string& schema : schemas) {
-    const VersionTable table = trusted_table(session, context, schema);
-    const History history = read_history(session.pipeline(), table, session.deadline());
-    result.schemas.push_back(current_of(schema, folders.of(scope), history));
+    const NamedHistory history = history_of(session, context, schema);
+    result.schemas.push_back(current_of(history.schema, folders.of(scope), history.rows));
   }
   write_current(*context.out, settings.output, result);
   return ExitCode::ok;
@@ -101,13 +128,12 @@ ExitCode run_history(const Context& context) {
   const Scope scope = scope_of_schemas(context);
   const Folders folders = read_folders(context);
   HistoryResult result{.folder = &folders.of(scope), .schema = {}, .applied = nullptr};
-  History history;
+  NamedHistory history;
   if (!settings.schemas.empty()) {
-    result.schema = settings.schemas.front();
     Session session(context);
-    const VersionTable table = trusted_table(session, context, result.schema);
-    history = read_history(session.pipeline(), table, session.deadline());
-    result.applied = &history;
+    history = history_of(session, context, settings.schemas.front());
+    result.schema = history.schema;
+    result.applied = &history.rows;
   }
   write_history(*context.out, settings.output, result);
   return ExitCode::ok;

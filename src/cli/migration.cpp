@@ -50,6 +50,16 @@ void write_script(const Context& context, const Migration& migration, const std:
   }
 }
 
+// One script is for one connection.
+void refuse_elsewhere(const FleetPlan& plan) {
+  if (plan.away.empty())
+    return;
+  throw UsageError(
+      fmt::format("--sql is for one database: {} {} in another", plan.away.begin()->first,
+                  plan.away.size() == 1 ? "is" : "and others are"),
+      "Leave them out with --exclude; --dry-run shows the plan for all.");
+}
+
 ExitCode show_plan(const Context& context, Session& session, const Migration& migration,
                    const std::optional<ScopeRun>& shared, const std::optional<ScopeRun>& tenants) {
   const FleetPlan* shared_plan = shared ? &shared->plan : nullptr;
@@ -57,6 +67,10 @@ ExitCode show_plan(const Context& context, Session& session, const Migration& mi
   if (migration.show) {
     migration.show(shared_plan, tenant_plan);
   } else if (context.settings.sql) {
+    for (const FleetPlan* plan : {shared_plan, tenant_plan}) {
+      if (plan != nullptr)
+        refuse_elsewhere(*plan);
+    }
     MigrateOptions options = migrate_options(context.settings, session.run_id());
     options.server_version = session.server_version();
     std::ostringstream sql;
@@ -116,29 +130,8 @@ void note_unrecorded(const Context& context, const RunRecorder& recorder) {
 
 ExitCode run_migration(const Context& context, Session& session, Reports& reports,
                        const Folders& folders, const Migration& migration) {
-  const std::string& shared_schema = context.settings.shared_schema;
-  std::optional<ScopeRun> shared;
-  std::optional<ScopeRun> tenants;
-  const bool names_strictly = migration.of_run.empty();
   SharedScope shared_scope(session, context, folders.shared);
-  if (migration.shared) {
-    const Fleet one = session.schemas({shared_schema});
-    shared = plan_scope(session, {one, all_of(one)}, folders.shared, migration, shared_scope);
-    if (migration.create_shared == Missing::nothing && names_strictly)
-      refuse_unprepared(context, shared->plan);
-    shared_scope.expect(shared->plan);
-  }
-  if (migration.tenants) {
-    const Selection chosen = selection(context);
-    Fleet fleet = migration.schemas.empty() ? session.fleet() : session.schemas(migration.schemas);
-    auto selected = migration.schemas.empty() ? session.select(fleet, chosen) : all_of(fleet);
-    tenants = plan_scope(session, {fleet, std::move(selected), chosen.only_behind}, folders.tenant,
-                         migration, shared_scope);
-    if (!migration.schemas.empty() && names_strictly)
-      refuse_unprepared(context, tenants->plan);
-    if (follows_newcomers(context, migration))
-      tenants->known = std::move(fleet);
-  }
+  auto [shared, tenants] = plan_scopes({context, session, folders, migration, shared_scope});
   if (migration.show || context.settings.dry_run || context.settings.sql) {
     return show_plan(context, session, migration, shared, tenants);
   }
@@ -185,6 +178,16 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
 }
 
 }  // namespace
+
+void refuse_other_shared(const std::vector<std::string>& schemas,
+                         const std::string& shared_schema) {
+  for (const std::string& schema : schemas) {
+    if (schema == shared_schema || schema.ends_with("/" + shared_schema))
+      continue;
+    throw UsageError(fmt::format("the run was about shared schema {}", schema),
+                     "Name it with --shared-schema.");
+  }
+}
 
 std::vector<std::string> forgive_dropped(FleetPlan& plan, Scope scope) {
   for (FleetPlan::Group& group : plan.groups) {

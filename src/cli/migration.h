@@ -2,10 +2,12 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cli/session.h"
+#include "cli/survey.h"
 #include "rollout/fleet_plan.h"
 
 namespace tenantctl::cli {
@@ -33,11 +35,20 @@ struct Migration {
 
   std::string of_run;          ///< the run that this one retries or undoes
   bool tenants_first = false;  ///< the way back: what is shared goes when no tenant needs it
+  /// The tenants, where no selection and no list of names says who they are.
+  std::function<Fleet(Session& session)> fleet;
+  /// Of which databases the shared schema is part of it: by name, as a ledger has them; else this
+  /// one's, unless left out, and those of the tenants' databases.
+  std::vector<std::string> shared_schemas;
+  bool shared_home = true;
+  /// Before anybody is asked where they stand: tenant create registers.
+  std::function<void(Session& session, const Fleet& fleet,
+                     const std::vector<std::uint32_t>& selected)>
+      prepare;
   /// Reads where schemas stand, instead of asking their marks.
-  std::function<std::vector<Standing>(Session& session, const Fleet& fleet,
-                                      const std::vector<std::uint32_t>& selected,
-                                      const RevisionFolder& folder)>
-      standings;
+  Reading reading;
+  /// Only where the same rows of them are these runs' do schemas stand at the same place.
+  std::set<std::string> run_ids;
   /// Has the last word on a scope's plan before it is shown or carried out. Returns the tenants
   /// that it took out.
   std::function<std::vector<std::string>(FleetPlan& plan, Scope scope)> revise;
@@ -55,6 +66,9 @@ ExitCode migrate(const Context& context, const Folders& folders, const Migration
 /// The same in a session that is open already.
 ExitCode migrate(const Context& context, Session& session, const Folders& folders,
                  const Migration& migration);
+
+/// Shared schemas out of the ledger must be called as they are today: throws UsageError.
+void refuse_other_shared(const std::vector<std::string>& schemas, const std::string& shared_schema);
 
 /// A Migration's `revise` for names out of the ledger: a tenant dropped since is gone, no problem.
 std::vector<std::string> forgive_dropped(FleetPlan& plan, Scope scope);

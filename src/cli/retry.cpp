@@ -94,13 +94,6 @@ Migration::Planner planner_of(const std::string& command, const Target& goal, bo
   };
 }
 
-void refuse_other_schema(const std::vector<std::string>& shared, const Settings& settings) {
-  if (!shared.empty() && shared.front() != settings.shared_schema) {
-    throw UsageError(fmt::format("the run was about shared schema {}", shared.front()),
-                     "Name it with --shared-schema.");
-  }
-}
-
 ExitCode run(const Context& context, const std::string& id) {
   const Folders folders = read_folders(context);
   Session session(context);
@@ -108,12 +101,13 @@ ExitCode run(const Context& context, const std::string& id) {
   const Leftover rest = leftover_of(ledger, id);
   const std::string command = first_command(ledger, rest.run);
   refuse_other_commands(command, rest.run);
-  refuse_other_schema(rest.shared, context.settings);
+  refuse_other_shared(rest.shared, context.settings.shared_schema);
   Migration migration;
   migration.target = rest.run.start.target;
   migration.plan = planner_of(command, goal_of(rest), context.settings.allow_out_of_order);
   migration.of_run = rest.run.start.id;
   migration.shared = !rest.shared.empty();
+  migration.shared_schemas = rest.shared;
   migration.create_shared = is_upgrade(command) ? Missing::schema : Missing::nothing;
   migration.tenants = !rest.tenants.empty();
   migration.schemas = rest.tenants;

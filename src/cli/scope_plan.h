@@ -31,13 +31,31 @@ struct Selected {
 
 std::vector<std::uint32_t> all_of(const Fleet& fleet);
 
-/// Reads where the selected schemas stand and plans for each group of them. The result views the
-/// migration, the folder and the shared scope.
-ScopeRun plan_scope(Session& session, const Selected& selected, const RevisionFolder& folder,
-                    const Migration& migration, SharedScope& shared);
+/// Whether tenants that appear while the run goes on belong to it: not where schemas were named,
+/// one by one or out of the ledger.
+bool follows_newcomers(const Context& context, const Migration& migration);
 
-/// A named schema that is not there, or has no version table, is a mistake of the command line:
-/// throws UsageError.
-void refuse_unprepared(const Context& context, const FleetPlan& plan);
+/// What a command plans with. Views the command's.
+struct Planning {
+  const Context& context;
+  Session& session;
+  const Folders& folders;
+  const Migration& migration;
+  SharedScope& shared_scope;
+};
+
+/// Reads where the selected tenants stand and plans for each group of them. The result views what
+/// the planning does.
+ScopeRun plan_tenants(const Planning& planning, const Selected& selected);
+
+/// The scopes that the migration is about; none of it is there for the other.
+struct ScopeRuns {
+  std::optional<ScopeRun> shared;
+  std::optional<ScopeRun> tenants;
+};
+
+/// Reads the fleet and where it stands, in every database that a selected tenant lives in, and
+/// plans. Throws UsageError for a named schema that is not there or has no version table.
+ScopeRuns plan_scopes(const Planning& planning);
 
 }  // namespace tenantctl::cli

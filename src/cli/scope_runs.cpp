@@ -69,7 +69,7 @@ void carry_out(const Workplace& place, ScopeRun& run, const Pass& pass) {
   const Context& context = place.context;
   Session& session = place.session;
   session.revive();
-  RolloutOptions options = session.rollout_options(run.plan.has_steps());
+  RolloutOptions options = session.rollout_options(run.plan);
   if (options.budgets.duration)
     *options.budgets.duration -= pass.spent;
   if (run.scope == Scope::shared || !pass.is_first) {
@@ -130,15 +130,15 @@ bool may_follow(const Workplace& place, const Report& report) {
 ScopeRun plan_newcomers(const Workplace& place, Fleet& known) {
   const Settings& settings = place.context.settings;
   place.session.revive();
-  Fleet fleet = place.session.fleet();
+  Fleet fleet = place.session.everywhere();
   fleet.remove(known);
   known.add_names(fleet);
   Selection chosen;
   chosen.tenants = settings.tenants;
   chosen.excludes = settings.excludes;
-  return plan_scope(place.session,
-                    {fleet, matching_tenants(fleet, chosen, settings.shared_schema), true},
-                    place.folders.tenant, place.migration, place.shared_scope);
+  return plan_tenants(
+      {place.context, place.session, place.folders, place.migration, place.shared_scope},
+      {fleet, matching_tenants(fleet, chosen, settings.shared_schema), true});
 }
 
 void carry_out_newcomers(const Workplace& place, ScopeRun& run, ScopeRun& newcomers) {
@@ -195,13 +195,39 @@ void begin_scope(const Workplace& place, ScopeRun& run, bool is_first) {
   }
 }
 
-}  // namespace
-
-bool follows_newcomers(const Context& context, const Migration& migration) {
-  const Settings& settings = context.settings;
-  return migration.follows && settings.schemas.empty() && settings.tenants_file.empty() &&
-         settings.only_failed.empty();
+// Where the shared scope did not get to its target in another database, only the tenants there stay
+// where they are; here it is everybody's.
+void set_aside(FleetPlan& tenants, const ScopeRun& shared) {
+  std::set<std::string> sites;
+  for (const SchemaReport& schema : shared.report->schemas) {
+    const std::uint32_t site = shared.plan.site_of(schema.schema);
+    if (site != 0 && is_problem(schema.result))
+      sites.insert(shared.plan.sites[site - 1].name());
+  }
+  tenants.set_aside(
+      Result::not_started,
+      [&](const std::string& schema, const FleetPlan::Group& /*group*/) -> std::optional<Failure> {
+        const std::uint32_t site = tenants.site_of(schema);
+        if (site == 0 || !sites.contains(tenants.sites[site - 1].name()))
+          return std::nullopt;
+        return Failure{.message = "the shared scope of its database did not reach its target",
+                       .hint = {},
+                       .sqlstate = {},
+                       .revision = {},
+                       .place = std::nullopt};
+      });
 }
+
+bool stops_all(const ScopeRun& run) {
+  if (run.report->interrupted)
+    return true;
+  return std::ranges::any_of(run.report->schemas, [&run](const SchemaReport& schema) {
+    const bool is_elsewhere = run.scope == Scope::shared && run.plan.site_of(schema.schema) != 0;
+    return is_problem(schema.result) && !is_elsewhere;
+  });
+}
+
+}  // namespace
 
 void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
   const Migration& migration = place.migration;
@@ -216,6 +242,8 @@ void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
       run->report = not_started(run->plan, is_tenants ? "the shared scope did not reach its target"
                                                       : "not every tenant was taken back");
     } else {
+      if (is_tenants && run != runs.front())
+        set_aside(run->plan, *runs.front());
       recorder.enter(run->scope);
       begin_scope(place, *run, run == runs.front());
       if (is_tenants && takes_time && follows_newcomers(place.context, migration))
@@ -224,7 +252,7 @@ void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
         migration.after(place.session, *run->report);
     }
     recorder.complete(run->scope, *run->report, is_tenants && migration.after != nullptr);
-    stopped = stopped || run->report->has_problem() || run->report->interrupted;
+    stopped = stopped || stops_all(*run);
   }
 }
 

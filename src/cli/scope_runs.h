@@ -19,10 +19,6 @@ struct Workplace {
   Reports& reports;
 };
 
-/// Whether tenants that appear while the run goes on belong to it: not where schemas were named,
-/// one by one or out of the ledger.
-bool follows_newcomers(const Context& context, const Migration& migration);
-
 /// Carries out what was planned, one scope after the other; the second only begins when the first
 /// went well. Each run has its report then, whatever happened. Throws what keeps the first scope
 /// from beginning: ConnectionLost, UnavailableError, UsageError.

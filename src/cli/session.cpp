@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "pq/session_options.h"
 #include "pq/transaction.h"
@@ -53,6 +54,10 @@ std::string random_uuid() {
 void warn(const Context& context, const std::string& message) {
   if (!context.settings.quiet)
     *context.err << "tenantctl: warning: " << told(message) << '\n';
+}
+
+bool is_unfinished(const RegisteredTenant& tenant) {
+  return tenant.state == "provisioning" || tenant.state == "deleting";
 }
 
 // Real folders have many; the first few tell what sort they are.
@@ -235,6 +240,12 @@ pq::ConnectOptions Session::connect_options() const {
           .timeout = context_.settings.connect_timeout};
 }
 
+pq::ConnectOptions Session::connect_options(const Site& site) const {
+  pq::ConnectOptions options = connect_options();
+  options.database = site.database;
+  return options;
+}
+
 pq::Deadline Session::deadline() const {
   return pq::Clock::now() + context_.settings.answer_timeout;
 }
@@ -341,6 +352,81 @@ Fleet Session::schemas(const std::vector<std::string>& names) {
   return read_schemas(*pipeline_, fleet_query(context_.settings), names, deadline());
 }
 
+Fleet Session::everywhere() {
+  Fleet all = fleet();
+  if (!all.has_registry)
+    return all;
+  add_elsewhere(all);
+  return all;
+}
+
+Fleet Session::elsewhere() {
+  Fleet away;
+  add_elsewhere(away);
+  return away;
+}
+
+Fleet Session::shared_named(const std::vector<std::string>& names) {
+  const std::string& shared_schema = context_.settings.shared_schema;
+  const auto is_named = [&names](const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  Fleet shared = schemas({shared_schema});
+  if (!is_named(shared_schema))
+    shared.schemas.clear();
+  if (!shared.has_registry)
+    return shared;
+  for (const Site& site : elsewhere().sites) {
+    if (is_named(site.name_of(shared_schema)))
+      shared.add_away(site, shared_schema);
+  }
+  shared.sort();
+  return shared;
+}
+
+void Session::add_elsewhere(Fleet& all) {
+  std::size_t unfinished = 0;
+  for (const RegisteredTenant& tenant : tenant_registry(context_, *this).elsewhere()) {
+    if (is_unfinished(tenant)) {
+      ++unfinished;
+    } else {
+      all.add_away(tenant.site(), tenant.schema);
+    }
+  }
+  all.sort();
+  if (unfinished > 0) {
+    warn(context_, fmt::format("{} in other databases left out: provisioning or deleting; registry "
+                               "check names them",
+                               counted(unfinished, "tenant")));
+  }
+}
+
+Fleet Session::named(const std::vector<std::string>& names) {
+  Fleet found = schemas(names);
+  std::vector<std::string> missing;
+  for (const FoundSchema& one : found.schemas) {
+    if (one.state == FoundSchema::State::missing)
+      missing.push_back(one.schema);
+  }
+  if (!found.has_registry || missing.empty())
+    return found;
+  for (const RegisteredTenant& tenant : tenant_registry(context_, *this).find(missing)) {
+    if (!tenant.is_elsewhere())
+      continue;
+    if (is_unfinished(tenant)) {
+      throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
+                       fmt::format("tenantctl tenant {} {} finishes it.",
+                                   tenant.state == "deleting" ? "drop" : "create", tenant.slug));
+    }
+    std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
+      return one.schema == tenant.slug || one.schema == tenant.place();
+    });
+    found.add_away(tenant.site(), tenant.schema);
+  }
+  found.sort();
+  return found;
+}
+
 std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
   std::vector<std::uint32_t> selected =
       select_tenants(fleet, chosen, context_.settings.shared_schema);
@@ -407,7 +493,8 @@ void Session::warn_about_index_scans(const FleetPlan& plan) {
     warn(context_, warning);
 }
 
-RolloutOptions Session::rollout_options(bool has_steps) {
+RolloutOptions Session::rollout_options(const FleetPlan& plan) {
+  const bool has_steps = plan.has_steps();
   const Settings& settings = context_.settings;
   RolloutOptions options;
   options.worker.connect = {
@@ -438,6 +525,10 @@ RolloutOptions Session::rollout_options(bool has_steps) {
     const bool is_certain = settings.direct_url.empty() || !has_steps;
     if (!is_certain && refuses_options(options.worker.connect))
       options.worker.connect.url = given;
+  }
+  for (const Site& site : plan.sites) {
+    options.sites.push_back({.site = site, .connect = options.worker.connect});
+    options.sites.back().connect.database = site.database;
   }
   return options;
 }

@@ -43,6 +43,16 @@ class Session {
 
   Fleet fleet();
   Fleet schemas(const std::vector<std::string>& names);
+  /// fleet(), and the tenants that the registry knows in other databases: those are not looked at.
+  /// Warns of such as are only being made or dropped, which are left out.
+  Fleet everywhere();
+  /// Of these, only those in other databases.
+  Fleet elsewhere();
+  /// The shared schemas of that name, here and in the databases of tenants that are still there.
+  Fleet shared_named(const std::vector<std::string>& names);
+  /// schemas(), and where nothing here is called so, tenants in other databases, by slug or
+  /// `database/schema`. Throws UsageError for one that is being made or dropped.
+  Fleet named(const std::vector<std::string>& names);
   /// select_tenants(), of those only what --only-failed leaves. Throws UsageError.
   std::vector<std::uint32_t> select(const Fleet& fleet, const Selection& chosen);
   std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
@@ -63,17 +73,20 @@ class Session {
   void warn_about_event_triggers();
   /// Warns if the plan has the server read all of pg_index so often that it takes its time.
   void warn_about_index_scans(const FleetPlan& plan);
-  /// Asks the server what it has room for, unless nothing is to do. Throws UsageError for options
-  /// that say no waves or budgets, or more connections than can be had.
-  RolloutOptions rollout_options(bool has_steps);
+  /// For this plan; asks the server what it has room for, unless nothing is to do. Throws
+  /// UsageError for options that say no waves or budgets, or more connections than can be had.
+  RolloutOptions rollout_options(const FleetPlan& plan);
   const std::string& run_id() const { return run_id_; }
   pq::Deadline deadline() const;
+  /// How the command's own connection was made, and how one to another database is.
+  pq::ConnectOptions connect_options() const;
+  pq::ConnectOptions connect_options(const Site& site) const;
   /// Connects again if the connection was lost, which is found out by asking, and tries so for
   /// --reconnect-timeout. Throws ConnectFailed.
   void revive();
 
  private:
-  pq::ConnectOptions connect_options() const;
+  void add_elsewhere(Fleet& all);
   void check_server();
   void warn_about_connection() const;
   std::size_t jobs(const std::optional<ServerRoom>& room) const;

@@ -7,7 +7,9 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/scope_plan.h"
 #include "cli/session.h"
+#include "cli/survey.h"
 #include "output/result_writer.h"
 #include "revision/target.h"
 
@@ -49,6 +51,8 @@ std::string note_of(const Standing& standing, const RevisionFolder& folder) {
       return "missing: no such schema";
     case Standing::State::dropping:
       return "half-dropped";
+    case Standing::State::unavailable:
+      return "unavailable: " + standing.problem;
     case Standing::State::broken:
       break;
   }
@@ -110,28 +114,26 @@ void merge(std::vector<StatusResult::Group>& groups, StatusResult::Group&& group
   std::sort(same->schemas.begin(), same->schemas.end());
 }
 
-/// How a scope is looked at.
-struct View {
-  bool deep = false;  ///< trust no mark
-  bool only_behind = false;
+/// Standings and the fleet that they are about.
+struct Part {
+  const Fleet& fleet;
+  const std::vector<Standing>& standings;
 };
 
-StatusResult status_of(Session& session, const Fleet& fleet,
-                       const std::vector<std::uint32_t>& selected, const RevisionFolder& folder,
-                       const View& chosen) {
+StatusResult status_of(const std::vector<Part>& parts, const RevisionFolder& folder,
+                       bool only_behind) {
   StatusResult result;
   result.scope = folder.scope();
   result.revisions = folder.revisions().size();
   result.repeatables = folder.repeatables().size();
   result.head = folder.empty() ? "base" : folder.revisions().back().title();
-  const std::vector<Standing> standings =
-      chosen.deep ? session.deep_standings(fleet, selected, folder.scope())
-                  : session.standings(fleet, selected, folder);
-  for (const Standing& standing : standings) {
-    StatusResult::Group group = group_of(standing, fleet, folder);
-    if (chosen.only_behind && is_at_head(group))
-      continue;
-    merge(result.groups, std::move(group));
+  for (const Part& part : parts) {
+    for (const Standing& standing : part.standings) {
+      StatusResult::Group group = group_of(standing, part.fleet, folder);
+      if (only_behind && is_at_head(group))
+        continue;
+      merge(result.groups, std::move(group));
+    }
   }
   std::stable_sort(result.groups.begin(), result.groups.end(), [](const auto& a, const auto& b) {
     return std::tuple(!a.note.empty(), a.behind, a.repeatables) <
@@ -145,15 +147,26 @@ std::vector<StatusResult> read_status(const Context& context) {
   const Selection chosen = selection(context);
   const Folders folders = read_folders(context);
   Session session(context);
-  const Fleet fleet = session.fleet();
+  const Fleet fleet = session.everywhere();
   const auto selected = session.select(fleet, chosen);
+  const bool has_shared = !folders.shared.is_blank();
+  std::vector<std::uint32_t> here;
+  Fleet elsewhere;
+  const FoundSchema* found = has_shared ? fleet.find(settings.shared_schema) : nullptr;
+  if (found != nullptr)
+    here.push_back(static_cast<std::uint32_t>(found - fleet.schemas.data()));
+  if (has_shared)
+    add_shared(elsewhere, context, fleet, selected);
+  const std::vector<SurveyPart> parts{{&fleet, here, &folders.shared},
+                                      {&elsewhere, all_of(elsewhere), &folders.shared},
+                                      {&fleet, selected, &folders.tenant}};
+  const auto standings = survey(session, context, parts,
+                                {.reading = settings.deep ? rows_reading(context, session)
+                                                          : marks_reading(context, session)});
   std::vector<StatusResult> results;
-  if (!folders.shared.is_blank()) {
-    const FoundSchema* found = fleet.find(settings.shared_schema);
-    std::vector<std::uint32_t> one;
-    if (found != nullptr)
-      one.push_back(static_cast<std::uint32_t>(found - fleet.schemas.data()));
-    results.push_back(status_of(session, fleet, one, folders.shared, {.deep = settings.deep}));
+  if (has_shared) {
+    results.push_back(
+        status_of({{fleet, standings[0]}, {elsewhere, standings[1]}}, folders.shared, false));
     if (found == nullptr) {
       results.back().groups.push_back({.state = Standing::State::missing,
                                        .revision = "-",
@@ -163,9 +176,17 @@ std::vector<StatusResult> read_status(const Context& context) {
                                        .schemas = {settings.shared_schema}});
     }
   }
-  results.push_back(status_of(session, fleet, selected, folders.tenant,
-                              {.deep = settings.deep, .only_behind = chosen.only_behind}));
+  results.push_back(status_of({{fleet, standings[2]}}, folders.tenant, chosen.only_behind));
   return results;
+}
+
+// What was not seen is neither at head nor behind.
+bool is_complete(const std::vector<StatusResult>& results) {
+  return std::ranges::none_of(results, [](const StatusResult& result) {
+    return std::ranges::any_of(result.groups, [](const auto& group) {
+      return group.state == Standing::State::unavailable;
+    });
+  });
 }
 
 bool is_at_head(const std::vector<StatusResult>& results) {
@@ -197,7 +218,7 @@ void add_status(CLI::App& app, Context& context) {
     context.run = [&context, all] {
       const auto results = read_status(context);
       write_status(*context.out, context.settings.output, context.command, results, *all);
-      return ExitCode::ok;
+      return is_complete(results) ? ExitCode::ok : ExitCode::failed;
     };
   });
 }
@@ -211,6 +232,8 @@ void add_check(CLI::App& app, Context& context) {
     context.run = [&context] {
       const auto results = read_status(context);
       write_status(*context.out, context.settings.output, context.command, results, false);
+      if (!is_complete(results))
+        return ExitCode::failed;
       return is_at_head(results) ? ExitCode::ok : ExitCode::findings;
     };
   });

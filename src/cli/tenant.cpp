@@ -7,6 +7,8 @@
 #include "cli/options.h"
 #include "cli/registration.h"
 #include "cli/shared_rows.h"
+#include "cli/survey.h"
+#include "cli/tenant_databases.h"
 #include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/folder_writer.h"
@@ -29,6 +31,8 @@ struct TenantOptions {
   std::string home;
   NewcomerOptions newcomer;
   HomeTables tables;
+  DatabaseOptions databases;
+  bool force = false;
 };
 
 SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
@@ -97,29 +101,31 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
   }
   if (options.count > 0)
     next_names(options.prefix, {}, 1);
+  check_newcomer(options.newcomer, options.names.size());
+  if (options.isolation == "database") {
+    return create_databases(context, read_folders(context),
+                            {options.names, options.count, options.prefix}, options.databases,
+                            options.newcomer);
+  }
   for (const std::string& name : options.names) {
     SchemaName::create(name);
     if (name == context.settings.shared_schema) {
       throw UsageError(fmt::format("{} holds the shared scope", name), "Use another name.");
     }
   }
-  check_newcomer(options.newcomer, options.names.size());
   const Folders folders = read_folders(context);
   Migration migration;
   Registration registration(context, options.newcomer);
   std::string run_id;
   migration.tenants = true;
   migration.create = Missing::schema;
-  migration.standings = [&](Session& session, const Fleet& fleet,
-                            const std::vector<std::uint32_t>& selected,
-                            const RevisionFolder& folder) {
+  migration.prepare = [&](Session& session, const Fleet& fleet,
+                          const std::vector<std::uint32_t>& selected) {
     run_id = session.run_id();
     registration.read(session, fleet, selected);
     refuse_existing(fleet, selected, registration);
-    std::vector<Standing> standings = session.standings(fleet, selected, folder);
     if (!context.settings.dry_run && !context.settings.sql)
       registration.begin(session);
-    return standings;
   };
   migration.plan = [&](const RevisionFolder& folder, const History& history, Missing missing) {
     // Somebody was quicker, since the fleet was read; what a killed run left bears its own id.
@@ -171,6 +177,8 @@ std::string state_text(const FoundSchema& found, bool marked) {
       return "foreign";
     case FoundSchema::State::bare:
       return "unmarked";
+    case FoundSchema::State::away:
+      return "unavailable";
     case FoundSchema::State::missing:
       break;
   }
@@ -186,22 +194,75 @@ void tell_places(const std::vector<TenantPlace>& places, TenantList& list) {
   }
 }
 
+std::string state_text(Standing::State state) {
+  switch (state) {
+    case Standing::State::marked:
+    case Standing::State::lying:
+    case Standing::State::dropping:
+      return "ok";
+    case Standing::State::unmarked:
+    case Standing::State::bare:
+    case Standing::State::broken:
+      return "unmarked";
+    case Standing::State::foreign:
+      return "foreign";
+    case Standing::State::missing:
+      return "missing";
+    case Standing::State::unavailable:
+      break;
+  }
+  return "unavailable";
+}
+
+// Those in other databases, which have to be looked into.
+TenantList list_elsewhere(const Context& context, Session& session, const Fleet& fleet,
+                          const std::vector<std::uint32_t>& selected,
+                          const RevisionFolder& folder) {
+  SurveyPart away{.fleet = &fleet, .members = {}, .folder = &folder};
+  for (const std::uint32_t i : selected) {
+    if (fleet.schemas[i].site != 0)
+      away.members.push_back(i);
+  }
+  TenantList list;
+  if (away.members.empty())
+    return list;
+  const auto standings =
+      survey(session, context, {away}, {.reading = marks_reading(context, session)});
+  for (const Standing& standing : standings.front()) {
+    const std::string state = state_text(standing.state);
+    const bool is_known = state == "ok" || standing.state == Standing::State::unmarked;
+    for (const std::uint32_t i : standing.members) {
+      list.tenants.push_back(
+          {.schema = fleet.schemas[i].schema,
+           .revision = is_known ? revision_text(folder, standing.mark.head) : "-",
+           .state = state});
+    }
+  }
+  return list;
+}
+
 ExitCode run_list(const Context& context) {
   const Selection chosen = selection(context);
   const Folders folders = read_folders(context);
   Session session(context);
-  const Fleet fleet = session.fleet();
-  TenantList list;
-  for (const std::uint32_t i : session.select(fleet, chosen)) {
+  const Fleet fleet = session.everywhere();
+  const std::vector<std::uint32_t> selected = session.select(fleet, chosen);
+  TenantList list = list_elsewhere(context, session, fleet, selected, folders.tenant);
+  for (const std::uint32_t i : selected) {
     const FoundSchema& found = fleet.schemas[i];
+    if (found.site != 0)
+      continue;
     const auto mark = Mark::parse(fleet.comment_of(found));
     list.tenants.push_back({.schema = found.schema,
                             .revision = mark ? revision_text(folders.tenant, mark->head) : "-",
                             .state = state_text(found, mark.has_value())});
   }
   tell_places(tenant_places(context, session).all(), list);
+  std::ranges::sort(list.tenants, {}, &TenantList::Tenant::schema);
   write_tenants(*context.out, context.settings.output, list);
-  return ExitCode::ok;
+  return std::ranges::count(list.tenants, "unavailable", &TenantList::Tenant::state) == 0
+             ? ExitCode::ok
+             : ExitCode::failed;
 }
 
 // A table that only bears the version table's name is not worth losing its schema for.
@@ -345,12 +406,23 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
   }
   Session session(context);
   const auto sharing = take_rows_tenants(context, session, names);
+  const auto databases = database_tenants(context, session, names);
+  std::erase_if(names, [&databases](const std::string& name) {
+    return std::ranges::any_of(databases, [&name](const RegisteredTenant& tenant) {
+      return tenant.slug == name || tenant.place() == name;
+    });
+  });
+  if (databases.empty() && options.force) {
+    throw UsageError("--force is for tenants with a database of their own",
+                     "A schema is dropped whoever is connected.");
+  }
   for (const std::string& name : names)
     SchemaName::existing(name);
   const std::vector<std::string> homes = homes_to_drop(context, session, names);
   for (const std::string& name : names)
     check_droppable(session, context, name);
   check_erasable(context, session, sharing, options.tables);
+  check_droppable_databases(context, session, databases, options.databases.admin_url);
   if (!confirm(context,
                fmt::format("Drop {} with everything in {}?", fmt::join(options.names, ", "),
                            options.names.size() == 1 ? "it" : "them"))) {
@@ -365,6 +437,10 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
   }
   for (const std::string& home : homes)
     tenant_places(context, session).forget_home(home);
+  for (const RegisteredTenant& tenant : databases) {
+    drop_database(context, session, tenant, options.databases.admin_url, options.force);
+    names.push_back(tenant.slug);
+  }
   write_dropped(*context.out, context.settings.output, names,
                 drop_rows_tenants(context, session, sharing, options.tables));
   return ExitCode::ok;
@@ -417,10 +493,30 @@ void describe_common(CLI::App& command, Context& context) {
   add_switch(command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
 }
 
+CLI::Option* describe_admin(CLI::App& command, DatabaseOptions& options) {
+  return add_setting(command, "--admin-url", options.admin_url,
+                     "a connection that may create and drop databases; else the usual one")
+      ->group("Databases");
+}
+
+void describe_databases(CLI::App& command, DatabaseOptions& options) {
+  const auto describe = [](CLI::Option* option) { option->group("Databases"); };
+  describe(add_setting(command, "--database-prefix", options.prefix,
+                       "of the database's name, in front of the tenant's")
+               ->capture_default_str());
+  describe(
+      add_setting(command, "--tenant-schema", options.schema, "the tenant's schema in its database")
+          ->capture_default_str());
+  describe(add_setting(command, "--template-database", options.source,
+                       "made, kept at head and copied for each tenant; else none"));
+  describe_admin(command, options);
+}
+
 void add_create(CLI::App& tenant, Context& context) {
-  CLI::App* command = tenant.add_subcommand("create", "a schema with its version table, at head");
+  CLI::App* command =
+      tenant.add_subcommand("create", "a schema, or a database, with its version table, at head");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema to create");
+  command->add_option("NAME", options->names, "schema to create; with a database, the tenant");
   add_setting(*command, "--count", options->count, "so many, numbered, with --prefix")
       ->check(CLI::Range(1, 100'000));
   add_setting(*command, "--prefix", options->prefix,
@@ -428,8 +524,8 @@ void add_create(CLI::App& tenant, Context& context) {
   add_setting(*command, "--from-file", options->from_file,
               "file of names, one a line; - is standard input");
   add_setting(*command, "--isolation", options->isolation,
-              "schema: one of its own; rows: a row of the registry, NAME is the slug")
-      ->check(CLI::IsMember({"schema", "rows"}))
+              "schema or database: one of its own; rows: a row of the registry, NAME is the slug")
+      ->check(CLI::IsMember({"schema", "database", "rows"}))
       ->capture_default_str();
   add_setting(*command, "--home", options->home,
               "schema that tenants of shared rows share, made if it is missing; else the only one");
@@ -447,6 +543,7 @@ void add_create(CLI::App& tenant, Context& context) {
                        "role as which sessions work: its name, or per-tenant for one each"));
   describe(add_setting(*command, "--runtime-member", options->newcomer.members,
                        "role that may become the tenants' own, the application's (repeatable)"));
+  describe_databases(*command, options->databases);
   describe_common(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);
@@ -468,11 +565,16 @@ void add_list(CLI::App& tenant, Context& context) {
 void add_drop(CLI::App& tenant, Context& context) {
   CLI::App* command = tenant.add_subcommand("drop", "remove a tenant with everything in it");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema, or slug of a tenant of shared rows")
+  command
+      ->add_option("NAME", options->names,
+                   "schema, or slug of a tenant of shared rows or with a database")
       ->required();
   describe_home_tables(*command, options->tables);
   add_duration(*command, "--lock-wait", context.settings.lock_wait,
                "patience with transactions that had entered a tenant of shared rows");
+  describe_admin(*command, options->databases);
+  add_switch(*command, "--force", options->force, "end the sessions that use the database")
+      ->group("Databases");
   describe_common(*command, context);
   add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
   add_example(*command, "tenantctl tenant drop tenant_acme --yes");

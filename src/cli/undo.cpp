@@ -82,23 +82,24 @@ Undone undone_by(RunLedger& ledger, const std::string& id) {
 Migration undo_migration(const Context& context, const Undone& undone) {
   const std::string& id = undone.run.start.id;
   const std::string& shared_schema = context.settings.shared_schema;
-  if (!undone.shared.empty() && undone.shared.count(shared_schema) == 0) {
-    throw UsageError(fmt::format("the run was about shared schema {}", *undone.shared.begin()),
-                     "Name it with --shared-schema.");
-  }
+  refuse_other_shared({undone.shared.begin(), undone.shared.end()}, shared_schema);
   Migration migration;
   migration.target = "before " + id.substr(0, 8);
   migration.of_run = id;
   migration.tenants_first = true;
   migration.shared = !undone.shared.empty();
+  migration.shared_schemas = {undone.shared.begin(), undone.shared.end()};
   migration.schemas = {undone.tenants.begin(), undone.tenants.end()};
   migration.tenants = !migration.schemas.empty();
-  migration.standings = [&context, ids = undone.ids](Session& session, const Fleet& fleet,
-                                                     const std::vector<std::uint32_t>& selected,
-                                                     const RevisionFolder& folder) {
-    const RunQuery query{.run_ids = ids, .scope = folder.scope(), .deadline = session.deadline()};
-    auto standings = read_run_standings(session.pipeline(), fleet, selected, query,
-                                        table_options(context.settings, session.run_id()));
+  migration.run_ids = undone.ids;
+  migration.reading = [&context, ids = undone.ids](pq::Pipeline& pipeline, const Fleet& fleet,
+                                                   const std::vector<std::uint32_t>& selected,
+                                                   const RevisionFolder& folder) {
+    const RunQuery query{.run_ids = ids,
+                         .scope = folder.scope(),
+                         .deadline = pq::Clock::now() + context.settings.answer_timeout};
+    auto standings =
+        read_run_standings(pipeline, fleet, selected, query, table_options(context.settings, ""));
     refuse_irreversible(standings, folder, ids);
     return standings;
   };

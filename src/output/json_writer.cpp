@@ -177,6 +177,8 @@ std::string_view state_text(Standing::State state) {
       return "missing";
     case Standing::State::dropping:
       return "dropping";
+    case Standing::State::unavailable:
+      return "unavailable";
     case Standing::State::broken:
       break;
   }

@@ -30,7 +30,8 @@ constexpr std::array state_names{StateName{Standing::State::marked, "marked"},
                                  StateName{Standing::State::foreign, "foreign"},
                                  StateName{Standing::State::missing, "missing"},
                                  StateName{Standing::State::dropping, "dropping"},
-                                 StateName{Standing::State::broken, "broken"}};
+                                 StateName{Standing::State::broken, "broken"},
+                                 StateName{Standing::State::unavailable, "unavailable"}};
 
 std::string_view name_of(Standing::State state) {
   return std::find_if(state_names.begin(), state_names.end(),

@@ -105,26 +105,28 @@ void Connection::Closer::operator()(pg_conn* connection) const { PQfinish(connec
 
 Connection Connection::start(const ConnectOptions& options) {
   refuse_unusable(options.url);
+  // libpq reads the first dbname that has a value as a connection string, the second as a name. In
+  // front of a name alone stands a string that says nothing, or the name could be taken for one.
+  const std::string& second = options.database;
+  const std::string first =
+      options.url.empty() && !second.empty() ? "fallback_application_name=tenantctl" : options.url;
   // keepalives and tcp_user_timeout bound the wait for a peer that vanished without a word. In
   // front of dbname: what the connection string says about them holds.
-  const std::array<const char*, 9> names{"keepalives_idle",
-                                         "keepalives_interval",
-                                         "keepalives_count",
-                                         "tcp_user_timeout",
-                                         "dbname",
-                                         "fallback_application_name",
-                                         "client_encoding",
-                                         "application_name",
-                                         nullptr};
-  const std::array<const char*, 9> values{"30",
-                                          "10",
-                                          "3",
-                                          "60000",
-                                          options.url.empty() ? nullptr : options.url.c_str(),
-                                          "tenantctl",
-                                          "UTF8",
-                                          options.application_name.c_str(),
-                                          nullptr};
+  const std::array<const char*, 10> names{"keepalives_idle",  "keepalives_interval",
+                                          "keepalives_count", "tcp_user_timeout",
+                                          "dbname",           "fallback_application_name",
+                                          "client_encoding",  "application_name",
+                                          "dbname",           nullptr};
+  const std::array<const char*, 10> values{"30",
+                                           "10",
+                                           "3",
+                                           "60000",
+                                           first.empty() ? nullptr : first.c_str(),
+                                           "tenantctl",
+                                           "UTF8",
+                                           options.application_name.c_str(),
+                                           second.empty() ? nullptr : second.c_str(),
+                                           nullptr};
   Connection connection(PQconnectStartParams(names.data(), values.data(), 1));
   if (connection.handle() == nullptr) {
     throw ConnectFailed("out of memory", "", "");

@@ -20,6 +20,7 @@ struct ConnectOptions {
   std::string url;
   std::string application_name = "tenantctl";
   std::chrono::milliseconds timeout{10'000};
+  std::string database = {};  ///< instead of the one that `url` and the environment name
 };
 
 /// One session with a server: owns the socket. Non-blocking throughout; every wait has a deadline.

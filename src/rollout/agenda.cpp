@@ -34,6 +34,15 @@ Agenda::Agenda(const WaveOptions& options, const std::vector<TaskGroup>& groups,
   ends_ = wave_ends(options, order_.size(), static_cast<std::size_t>(first_other - order_.begin()));
 }
 
+std::size_t Agenda::left_in_row(std::size_t most) const {
+  const std::size_t end = next_ + std::min(left(), most);
+  std::size_t at = next_;
+  while (at < end && tasks_[order_[at]].site == next().site) {
+    ++at;
+  }
+  return at - next_;
+}
+
 std::size_t Agenda::size_of(std::size_t wave) const {
   return ends_[wave] - (wave == 0 ? 0 : ends_[wave - 1]);
 }

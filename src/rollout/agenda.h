@@ -24,6 +24,8 @@ class Agenda {
   std::size_t left() const {
     return order_.empty() ? 0 : ends_[wave_] - std::min(ends_[wave_], next_);
   }
+  /// Of these, how many come one behind the other at the site of the next; counted up to `most`.
+  std::size_t left_in_row(std::size_t most) const;
   /// Not begun, of all waves.
   bool is_begun() const { return next_ == order_.size(); }
   const Task& next() const { return tasks_[order_[next_]]; }

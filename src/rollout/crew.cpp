@@ -49,8 +49,9 @@ std::size_t Crew::busy_beside(const Worker& worker) const {
 std::size_t Crew::unused() const {
   return static_cast<std::size_t>(
       std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-        return worker->is_connecting() ||
-               (worker->state() == Worker::State::ready && !worker->is_busy());
+        return worker->site() == 0 && !worker->has_errand() &&
+               (worker->is_connecting() ||
+                (worker->state() == Worker::State::ready && !worker->is_busy()));
       }));
 }
 
@@ -82,7 +83,8 @@ pq::Deadline Crew::wait(pq::Deadline now, pq::Deadline until, bool connects) {
   for (const auto& worker : workers_) {
     entries.push_back(
         {.fd = worker->socket(), .events = events(worker->wants_write()), .revents = 0});
-    const bool is_to_connect = worker->state() == Worker::State::idle && connects;
+    const bool is_to_connect = worker->state() == Worker::State::idle &&
+                               (worker->has_errand() || (connects && worker->site() == 0));
     if (is_to_connect || worker->is_connecting()) {
       until = std::min(until, std::max(worker->deadline(), now + 1ms));
     }
@@ -109,6 +111,10 @@ pq::Deadline Crew::wait(pq::Deadline now, pq::Deadline until, bool connects) {
   return later;
 }
 
+bool Crew::is_watched(const Worker& worker) const {
+  return worker.site() == 0 || options_.sites[worker.site() - 1].site.cluster.empty();
+}
+
 Watch::Subject Crew::subject_of(const Worker& worker) const {
   return {.backend = worker.backend(),
           .name = options_.via_pooler ? worker.application_name() : std::string()};
@@ -118,7 +124,7 @@ void Crew::ask_watch(pq::Deadline now) {
   std::vector<Watch::Subject> subjects;
   for (const auto& worker : workers_) {
     const bool is_known = options_.via_pooler || worker->backend().is_known();
-    if (is_known && worker->current() != nullptr &&
+    if (is_known && is_watched(*worker) && worker->current() != nullptr &&
         now - worker->current_since() >= look_interval) {
       subjects.push_back(subject_of(*worker));
     }
@@ -130,7 +136,8 @@ void Crew::ask_watch(pq::Deadline now) {
 void Crew::look(pq::Deadline now) {
   for (const auto& worker : workers_) {
     Job* job = worker->current();
-    if (job == nullptr || now - worker->current_since() < 2 * look_interval) {
+    if (job == nullptr || !is_watched(*worker) ||
+        now - worker->current_since() < 2 * look_interval) {
       continue;
     }
     const Watch::Sight* sight = watch_.sight(subject_of(*worker));
@@ -143,16 +150,19 @@ void Crew::look(pq::Deadline now) {
 
 // After a fail-over to a standby that lagged, what was confirmed before may be missing.
 void Crew::note_server(const Worker& worker) {
-  if (worker.server().empty() || worker.server() == server_) {
+  const std::string& cluster =
+      worker.site() == 0 ? std::string() : options_.sites[worker.site() - 1].site.cluster;
+  std::string& server = servers_[cluster];
+  if (worker.server().empty() || worker.server() == server) {
     return;
   }
-  if (!server_.empty()) {
+  if (!server.empty()) {
     observer_.warned(
         fmt::format("the server is another one now ({}, before {}): schemas that were done may "
                     "stand further back there; check tells",
-                    worker.server(), server_));
+                    worker.server(), server));
   }
-  server_ = worker.server();
+  server = worker.server();
 }
 
 // By pid and start over the control connection, which is there already; otherwise by libpq's own
@@ -164,7 +174,7 @@ void Crew::cancel(pq::Deadline now, pq::Deadline signalled_at) {
     if (!worker->is_cancellable()) {
       continue;
     }
-    if (worker->backend().is_known()) {
+    if (worker->backend().is_known() && is_watched(*worker)) {
       backends.push_back(worker->backend());
     }
     others.push_back(worker.get());
@@ -196,7 +206,7 @@ void Crew::drop_silent(pq::Deadline now, std::optional<pq::Deadline> signalled_a
 
 std::string Crew::silence_of(const Worker& worker, pq::Deadline now,
                              std::optional<pq::Deadline> signalled_at) const {
-  const auto blind_since = watch_.unreachable_since();
+  const auto blind_since = is_watched(worker) ? watch_.unreachable_since() : std::nullopt;
   const auto silence = options_.via_pooler ? options_.silence * 5 : options_.silence;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silence).count();
   const pq::Deadline quiet_since = std::max(worker.heard_at(), worker.current_since());

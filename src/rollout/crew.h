@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,7 +32,7 @@ class Crew {
   bool is_idle() const { return busy() == 0; }
   std::size_t busy() const;
   std::size_t busy_beside(const Worker& worker) const;
-  /// Connections, made or being made, that nothing is on.
+  /// Connections to the run's own database, made or being made, that nothing is on.
   std::size_t unused() const;
   /// None can connect any more.
   bool is_retired() const;
@@ -56,6 +57,8 @@ class Crew {
   std::vector<Activity> activities(pq::Deadline now) const;
 
  private:
+  /// The control connection's server is the worker's too.
+  bool is_watched(const Worker& worker) const;
   Watch::Subject subject_of(const Worker& worker) const;
   void ask_watch(pq::Deadline now);
   void look(pq::Deadline now);
@@ -68,7 +71,7 @@ class Crew {
   Watch watch_;
   Workers workers_;
   pq::Deadline last_look_{};
-  std::string server_;  ///< system identifier and timeline, as first seen
+  std::map<std::string, std::string> servers_;  ///< by cluster: system and timeline, as first seen
 };
 
 }  // namespace tenantctl

@@ -1,6 +1,9 @@
 #include "rollout/fleet_plan.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace tenantctl {
@@ -76,6 +79,10 @@ void plan_group(FleetPlan::Group& group, const Standing& standing, const Revisio
       refuse(group, Result::failed, standing.problem,
              "Its version table was changed by hand; tenantctl stamp records where it stands.");
       break;
+    case Standing::State::unavailable:
+      refuse(group, Result::unavailable, standing.problem,
+             "The other databases go on; run the command again for this.");
+      break;
   }
 }
 
@@ -94,10 +101,45 @@ bool FleetPlan::has_steps() const {
                      [](const Group& group) { return !group.work.plan.empty(); });
 }
 
+std::uint32_t FleetPlan::site_of(const std::string& schema) const {
+  const auto at = away.find(schema);
+  return at == away.end() ? 0 : at->second;
+}
+
+void FleetPlan::set_aside(Result result, const Judge& judge) {
+  std::vector<Group> aside;
+  for (Group& group : groups) {
+    if (group.problem) {
+      continue;
+    }
+    std::map<std::string, Group> refused;
+    std::erase_if(group.schemas, [&](const std::string& schema) {
+      std::optional<Failure> failure = judge(schema, group);
+      if (!failure) {
+        return false;
+      }
+      Group& one = refused[failure->message];
+      one.state = group.state;
+      one.work.plan.from = group.work.plan.from;
+      one.work.plan.to = group.work.plan.from;
+      one.result = result;
+      one.problem = std::move(failure);
+      one.schemas.push_back(schema);
+      return true;
+    });
+    for (auto& [message, one] : refused) {
+      aside.push_back(std::move(one));
+    }
+  }
+  std::erase_if(groups, [](const Group& group) { return group.schemas.empty(); });
+  std::move(aside.begin(), aside.end(), std::back_inserter(groups));
+}
+
 FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
                      const RevisionFolder& folder, const Replan& plan, Missing create,
                      bool only_behind) {
   FleetPlan fleet_plan;
+  fleet_plan.sites = fleet.sites;
   for (const Standing& standing : standings) {
     FleetPlan::Group group;
     group.state = standing.state;
@@ -108,7 +150,11 @@ FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
       continue;
     }
     for (const std::uint32_t i : standing.members) {
-      group.schemas.push_back(fleet.schemas[i].schema);
+      const FoundSchema& found = fleet.schemas[i];
+      group.schemas.push_back(found.schema);
+      if (found.site != 0) {
+        fleet_plan.away.emplace(found.schema, found.site);
+      }
     }
     fleet_plan.groups.push_back(std::move(group));
   }
@@ -126,12 +172,15 @@ Report run_fleet(const FleetPlan& plan, Rollout& rollout) {
     const auto index = static_cast<std::uint32_t>(groups.size());
     groups.push_back(group.work);
     for (const std::string& schema : group.schemas) {
-      tasks.push_back({schema, index});
+      tasks.push_back({.schema = schema, .group = index, .site = plan.site_of(schema)});
     }
   }
-  // By name, whatever group: an operator who watches finds the place again.
-  std::sort(tasks.begin(), tasks.end(),
-            [](const Task& a, const Task& b) { return a.schema < b.schema; });
+  // By name, whatever group: an operator who watches finds the place again. What is in another
+  // database comes behind, one database after the other: a worker goes there once.
+  std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
+    return std::tuple(a.site, std::string_view(a.schema)) <
+           std::tuple(b.site, std::string_view(b.schema));
+  });
   Report report = rollout.run(groups, tasks);
   for (const FleetPlan::Group& group : plan.groups) {
     if (!group.problem) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,9 +24,18 @@ struct FleetPlan {
     std::vector<std::string> schemas;
   };
   std::vector<Group> groups;
+  std::vector<Site> sites;                    ///< as in the fleet
+  std::map<std::string, std::uint32_t> away;  ///< which site a schema is at, if not at home
 
   std::size_t schema_count() const;
   bool has_steps() const;
+  /// FoundSchema::site.
+  std::uint32_t site_of(const std::string& schema) const;
+  /// Leaves the schemas alone that `judge` gives a failure for, with that result. Groups with a
+  /// problem are not asked about.
+  using Judge =
+      std::function<std::optional<Failure>(const std::string& schema, const Group& group)>;
+  void set_aside(Result result, const Judge& judge);
 };
 
 /// Plans each group with `plan`. A history that the folder does not allow makes a group's problem;

@@ -27,6 +27,8 @@ Failure failure_of(const std::string& message, const std::string& hint = {}) {
 
 Job::Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup)
     : name_(SchemaName::existing(schema)),
+      full_name_(setup.full_name),
+      site_(setup.site),
       group_plan_(&plan),
       plan_(&plan),
       missing_(missing),
@@ -90,7 +92,7 @@ Segment Job::read_segment() {
     if (orphan_.is_known()) {
       segment.add(end_orphan(orphan_), {0, Part::settings, 0});
     }
-    segment.add(read_lock_holder(schema(), blocker_), {0, Part::settings, 0});
+    segment.add(read_lock_holder(name_.text(), blocker_), {0, Part::settings, 0});
   }
   segment.add(table_.lock(), {0, Part::fence, 0});
   segment.add(table_.read(history_), {0, Part::row, 0});
@@ -342,8 +344,25 @@ void Job::give_up(Result result, const std::string& why) {
     finish(Result::busy, failure_);
     return;
   }
+  // It had a connection on the way to it, and nothing more.
+  const bool is_untouched = result == Result::interrupted && started_at_ == pq::Deadline{};
+  if (is_untouched) {
+    result = Result::not_started;
+  }
   finish(unsettled ? Result::in_doubt : result,
          why.empty() ? std::nullopt : std::optional(failure_of(why)));
+}
+
+void Job::give_up_unreachable(const std::string& why, const std::string& sqlstate) {
+  // Dropped while the run went on, with everything in it.
+  constexpr std::string_view no_such_database = "3D000";
+  if (sqlstate == no_such_database) {
+    finish(Result::gone);
+    return;
+  }
+  Failure failure = failure_of(why, "The other databases go on; run the command again for this.");
+  failure.sqlstate = sqlstate;
+  finish(in_doubt_ ? Result::in_doubt : Result::unavailable, failure);
 }
 
 void Job::finish(Result result, std::optional<Failure> failure) {

@@ -43,6 +43,8 @@ class Job {
     std::size_t* most_locks = nullptr;  ///< asked for, see Migrator::count_locks()
     /// The lock table is full: may it be tried again because fewer schemas will be under way?
     std::function<bool()> makes_room = {};
+    std::uint32_t site = 0;      ///< where the schema lives; 0: in the run's own database
+    std::string full_name = {};  ///< what reports call it, if not by its own name
   };
 
   Job(const std::string& schema, const Plan& plan, Missing missing, const Setup& setup);
@@ -91,6 +93,8 @@ class Job {
   void lose(const Loss& loss, Lost lost, pq::Deadline now);
   /// Ends the job where it is: nothing more will be tried.
   void give_up(Result result, const std::string& why);
+  /// Its database cannot be reached. Throws nothing away: what is in doubt stays so.
+  void give_up_unreachable(const std::string& why, const std::string& sqlstate);
   /// Begins no further statement outside a transaction; what is left of the job is bookkeeping.
   void stop(pq::Deadline now);
   bool is_recording() const { return !reading_ && migrator_ && migrator_->is_recording(); }
@@ -101,7 +105,9 @@ class Job {
   /// Errors that follow a cancel of ours are no failures.
   void interrupt() { interrupted_ = true; }
 
-  const std::string& schema() const { return name_.text(); }
+  /// As reports call it.
+  const std::string& schema() const { return full_name_.empty() ? name_.text() : full_name_; }
+  std::uint32_t site() const { return site_; }
   /// The server is out of something that every schema needs.
   const std::string& exhausted() const { return exhausted_; }
   bool is_out_of_locks() const { return failure_ && failure_->sqlstate == "53200"; }
@@ -126,6 +132,8 @@ class Job {
   void finish(Result result, std::optional<Failure> failure = std::nullopt);
 
   SchemaName name_;
+  std::string full_name_;
+  std::uint32_t site_;
   const Plan* group_plan_;
   const Plan* plan_;
   Missing missing_;

@@ -167,6 +167,8 @@ std::vector<std::string> hold_to(FleetPlan& plan, const PlanFile::ScopePlan& kep
   }
   std::vector<std::string> outside;
   FleetPlan held;
+  held.sites = plan.sites;
+  held.away = plan.away;
   for (const FleetPlan::Group& group : plan.groups) {
     Parting parting(group);
     for (const std::string& schema : group.schemas) {

@@ -47,6 +47,8 @@ std::string_view to_text(Result result) {
       return "interrupted";
     case Result::not_started:
       return "not-started";
+    case Result::unavailable:
+      return "unavailable";
   }
   return "";
 }

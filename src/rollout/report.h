@@ -25,9 +25,10 @@ enum class Result : std::uint8_t {
   gone,         ///< dropped while the run went on; not a failure
   in_doubt,     ///< the connection was lost at COMMIT and could not be settled by reading
   interrupted,  ///< cancelled by a signal; nothing half-done is kept
-  not_started
+  not_started,
+  unavailable  ///< the database it lives in cannot be reached
 };
-inline constexpr std::size_t result_count = 11;
+inline constexpr std::size_t result_count = 12;
 
 std::string_view to_text(Result result);
 

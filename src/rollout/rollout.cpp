@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,11 +58,18 @@ class Rollout::Loop {
   void give_up_waiting(Result result, pq::Deadline now);
   void assign(pq::Deadline now);
   bool needs_another() const;
+  void send_away(Worker& worker, pq::Deadline now);
+  bool has_work_at(const Worker& worker, pq::Deadline now) const;
+  Job* next_elsewhere(const Worker& worker, pq::Deadline now);
+  void leave_unreached(pq::Deadline now);
+  void skip_unreached();
   Job* next_job(const Worker& worker, pq::Deadline now);
   Job* next_waiting(const Worker& worker, Pace pace, pq::Deadline now);
   bool is_due(const Job& job, Pace pace, pq::Deadline now) const;
   bool is_slow_due(pq::Deadline now) const;
+  bool may_begin_next() const;
   Job* next_new(const Worker& worker);
+  Job* begin(std::unique_ptr<Job> job);
   std::unique_ptr<Job> make_job(const Task& task);
   void learn(const Job& job, std::chrono::milliseconds duration);
   void end_wave(pq::Deadline now);
@@ -95,6 +103,7 @@ class Rollout::Loop {
   std::vector<Job*> waiting_;
   Job* serial_ = nullptr;         ///< the one under way whose revision runs in one schema at a time
   std::vector<bool> takes_long_;  ///< by group: its schemas take longer than a second
+  std::map<std::uint32_t, std::string> unreached_;  ///< sites that cannot be connected to, and why
   pq::Deadline begin_ = pq::Clock::now();
   pq::Deadline pause_until_{};
   pq::Deadline last_tick_{};
@@ -256,9 +265,12 @@ void Rollout::Loop::give_up_waiting(Result result, pq::Deadline now) {
 }
 
 void Rollout::Loop::assign(pq::Deadline now) {
+  leave_unreached(now);
   for (const auto& worker : crew_.workers()) {
     worker->continue_holder(may_begin(), now);
-    if (needs_another()) {
+    worker->continue_errand(may_begin(), now);
+    send_away(*worker, now);
+    if (worker->has_errand() || (worker->site() == 0 && needs_another())) {
       worker->connect(now);
     }
     while (worker->can_take()) {
@@ -274,7 +286,81 @@ void Rollout::Loop::assign(pq::Deadline now) {
 
 // Whether there is more to do than connections that are free for it: a canary needs one.
 bool Rollout::Loop::needs_another() const {
-  return crew_.unused() < agenda_.left() + waiting_.size();
+  if (options_.sites.empty()) {
+    return crew_.unused() < agenda_.left() + waiting_.size();
+  }
+  const bool is_next_here = agenda_.left() > 0 && agenda_.next().site == 0;
+  const std::size_t left = is_next_here ? agenda_.left_in_row(options_.jobs) : 0;
+  const auto waiting = std::ranges::count(waiting_, 0U, &Job::site);
+  return crew_.unused() < left + static_cast<std::size_t>(waiting);
+}
+
+// Elsewhere a worker goes only for a job that it takes along: nobody else comes for it meanwhile,
+// and no connection is made for nothing.
+void Rollout::Loop::send_away(Worker& worker, pq::Deadline now) {
+  if (options_.sites.empty() || !worker.is_free() || has_work_at(worker, now)) {
+    return;
+  }
+  if (Job* job = next_elsewhere(worker, now)) {
+    worker.go(*job,
+              job->site() == 0 ? options_.worker.connect : options_.sites[job->site() - 1].connect,
+              now);
+  }
+}
+
+bool Rollout::Loop::has_work_at(const Worker& worker, pq::Deadline now) const {
+  const bool can_stay = worker.site() == 0 || worker.state() == Worker::State::ready;
+  const bool is_next_here = may_begin_next() && agenda_.next().site == worker.site();
+  return can_stay && (is_next_here || std::ranges::any_of(waiting_, [&](const Job* job) {
+                        return job->site() == worker.site() &&
+                               (is_due(*job, Pace::ordinary, now) || is_due(*job, Pace::slow, now));
+                      }));
+}
+
+Job* Rollout::Loop::next_elsewhere(const Worker& worker, pq::Deadline now) {
+  if (!lock_room_.allows(crew_.busy_beside(worker))) {
+    return nullptr;
+  }
+  const auto due = std::ranges::find_if(waiting_, [&](const Job* job) {
+    return is_due(*job, Pace::ordinary, now) || is_due(*job, Pace::slow, now);
+  });
+  if (due != waiting_.end()) {
+    Job* job = *due;
+    waiting_.erase(due);
+    job->wake();
+    return job;
+  }
+  return may_begin_next() ? begin(make_job(agenda_.next())) : nullptr;
+}
+
+// One failure to connect is enough for all that is there.
+void Rollout::Loop::leave_unreached(pq::Deadline now) {
+  if (unreached_.empty()) {
+    return;
+  }
+  std::vector<Job*> left;
+  for (Job* job : std::exchange(waiting_, {})) {
+    const auto at = unreached_.find(job->site());
+    if (at == unreached_.end()) {
+      left.push_back(job);
+      continue;
+    }
+    job->give_up_unreachable(at->second, "");
+    finish(job, now);
+  }
+  waiting_.insert(waiting_.end(), left.begin(), left.end());
+  skip_unreached();
+}
+
+void Rollout::Loop::skip_unreached() {
+  while (agenda_.left() > 0) {
+    const auto at = unreached_.find(agenda_.next().site);
+    if (at == unreached_.end()) {
+      return;
+    }
+    report_unstarted(agenda_.next(), Result::unavailable, at->second);
+    agenda_.advance();
+  }
 }
 
 // A schema that met a lock may wait as long again. Half of the connections leave what they have for
@@ -317,23 +403,28 @@ Job* Rollout::Loop::next_waiting(const Worker& worker, Pace pace, pq::Deadline n
   return job;
 }
 
-Job* Rollout::Loop::next_new(const Worker& worker) {
+bool Rollout::Loop::may_begin_next() const {
   const bool is_paused = pq::Clock::now() < pause_until_;
   if (!may_begin() || is_paused || agenda_.left() == 0) {
+    return false;
+  }
+  return serial_ == nullptr || !groups_[agenda_.next().group].plan.is_serial();
+}
+
+Job* Rollout::Loop::next_new(const Worker& worker) {
+  if (!may_begin_next()) {
     return nullptr;
   }
-  const Task& task = agenda_.next();
-  const TaskGroup& group = groups_[task.group];
-  if (group.plan.is_serial() && serial_ != nullptr) {
-    return nullptr;
-  }
-  auto job = make_job(task);
-  if (!worker.can_take(*job)) {
-    return nullptr;
-  }
+  auto job = make_job(agenda_.next());
+  return worker.can_take(*job) ? begin(std::move(job)) : nullptr;
+}
+
+/// The agenda's next, as make_job() made it.
+Job* Rollout::Loop::begin(std::unique_ptr<Job> job) {
+  const bool is_serial = groups_[agenda_.next().group].plan.is_serial();
   agenda_.advance();
   jobs_.push_back(std::move(job));
-  if (group.plan.is_serial()) {
+  if (is_serial) {
     serial_ = jobs_.back().get();
   }
   return jobs_.back().get();
@@ -344,7 +435,13 @@ std::unique_ptr<Job> Rollout::Loop::make_job(const Task& task) {
   Job::Setup setup{.migrate = &options_.migrate, .replan = &replan_, .patience = options_.patience};
   setup.most_locks = lock_room_.meter(task.group);
   setup.makes_room = [this] { return lock_room_.shrink(crew_.busy()); };
-  auto job = std::make_unique<Job>(task.schema, group.plan, group.missing, setup);
+  setup.site = task.site;
+  if (task.site != 0) {
+    setup.full_name = task.schema;
+  }
+  const std::string name =
+      task.site == 0 ? task.schema : options_.sites[task.site - 1].site.schema_of(task.schema);
+  auto job = std::make_unique<Job>(name, group.plan, group.missing, setup);
   if (takes_long_[task.group]) {
     job->expect_long();
   }
@@ -391,6 +488,9 @@ void Rollout::Loop::finish(Job* job, pq::Deadline now) {
     serial_ = nullptr;
   }
   SchemaReport schema = job->report(now);
+  if (schema.result == Result::unavailable) {
+    unreached_.try_emplace(job->site(), schema.failure->message);
+  }
   learn(*job, schema.duration);
   std::erase_if(jobs_, [job](const auto& owned) { return owned.get() == job; });
   add(std::move(schema));

@@ -8,8 +8,15 @@
 #include "rollout/sizing.h"
 #include "rollout/waves.h"
 #include "rollout/worker.h"
+#include "tenant/site.h"
 
 namespace tenantctl {
+
+/// Another database that tasks are in.
+struct RolloutSite {
+  Site site;
+  pq::ConnectOptions connect;
+};
 
 struct RolloutOptions {
   Worker::Options worker;
@@ -17,6 +24,7 @@ struct RolloutOptions {
   Patience patience;
   std::size_t jobs = 4;  ///< connections to work with, never more at a time
   bool via_pooler = false;
+  std::vector<RolloutSite> sites;
   std::optional<ServerRoom> room;  ///< jobs never fill its lock table; unknown: nothing is counted
   /// Where the control connection leads, to make it anew when it is lost; without it, what it is
   /// for is left out from then on.

@@ -40,6 +40,7 @@ bool may_have_changed(Result result) {
     case Result::foreign:
     case Result::gone:
     case Result::not_started:
+    case Result::unavailable:
       break;
   }
   return false;

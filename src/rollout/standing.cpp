@@ -66,6 +66,8 @@ Standing::State state_of(FoundSchema::State found) {
       return Standing::State::foreign;
     case FoundSchema::State::bare:
       return Standing::State::bare;
+    case FoundSchema::State::away:
+      return Standing::State::unavailable;
     case FoundSchema::State::missing:
       break;
   }
@@ -395,6 +397,18 @@ std::string run_key(const Standing& group, const std::set<std::string>& run_ids)
 }
 
 }  // namespace
+
+void StandingGroups::add(Standing group) {
+  std::string key = fmt::format("{}|{}|{}", static_cast<int>(group.state), group.claimed.text(),
+                                run_key(group, run_ids_));
+  const auto [at, is_new] = indexes_.try_emplace(std::move(key), groups_.size());
+  if (is_new) {
+    groups_.push_back(std::move(group));
+    return;
+  }
+  auto& members = groups_[at->second].members;
+  members.insert(members.end(), group.members.begin(), group.members.end());
+}
 
 std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fleet,
                                          const std::vector<std::uint32_t>& selected,

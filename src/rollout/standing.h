@@ -2,8 +2,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "migrate/history.h"
@@ -25,7 +27,8 @@ struct Standing {
     foreign,   ///< somebody else's hand in the version table
     missing,   ///< named by the tenants query, not there
     dropping,  ///< half-dropped by `tenant drop`
-    broken  ///< rows that do not add up, or a version table of another shape: `problem` says what
+    broken,  ///< rows that do not add up, or a version table of another shape: `problem` says what
+    unavailable  ///< its database cannot be reached: `problem` says why
   };
   State state = State::marked;
   Mark mark;
@@ -33,6 +36,21 @@ struct Standing {
   History history;
   std::string problem;
   std::vector<std::uint32_t> members;  ///< indexes into Fleet::schemas
+};
+
+/// Groups that were read in several databases, made one wherever the same plan serves them.
+class StandingGroups {
+ public:
+  /// With `run_ids`, only where also the same rows are these runs'; see read_run_standings().
+  explicit StandingGroups(std::set<std::string> run_ids) : run_ids_(std::move(run_ids)) {}
+
+  void add(Standing group);
+  std::vector<Standing> take() { return std::move(groups_); }
+
+ private:
+  std::set<std::string> run_ids_;
+  std::map<std::string, std::size_t> indexes_;
+  std::vector<Standing> groups_;
 };
 
 /// Sorts the selected schemas into groups. Marks whose digest is a prefix of the folder need no

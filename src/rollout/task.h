@@ -15,8 +15,9 @@ struct TaskGroup {
 
 /// One schema of a rollout.
 struct Task {
-  std::string schema;
+  std::string schema;  ///< with its database in front, at another site
   std::uint32_t group = 0;
+  std::uint32_t site = 0;  ///< 0: the run's own database; else one more than into the run's sites
 };
 
 }  // namespace tenantctl

@@ -16,7 +16,9 @@ using namespace std::chrono_literals;
 
 // The server says no for good.
 bool is_final(const std::string& sqlstate) {
-  return sqlstate.starts_with("28") || sqlstate.starts_with("3D") || sqlstate == "42501";
+  // 55000: the database takes no connections.
+  return sqlstate.starts_with("28") || sqlstate.starts_with("3D") || sqlstate == "42501" ||
+         sqlstate == "55000";
 }
 
 // A server that starts takes a moment; one that is away for long is not to be hammered.
@@ -50,13 +52,70 @@ void Worker::connect_failed(const pq::ConnectFailed& error, pq::Deadline now) {
   why_ = error.what();
   const bool out_of_time = now - *down_since_ >= options_.reconnect_timeout;
   // Before the first connection nothing is in doubt, so there is nothing to wait for; after it, a
-  // server without a free slot may be one that everybody comes back to.
-  if (is_final(error.sqlstate()) || out_of_time || !was_ready_) {
-    state_ = State::retired;
+  // server without a free slot may be one that everybody comes back to. Another database was
+  // reached when the plan was made.
+  const bool was_reached = was_ready_ || site_ != 0;
+  if (is_final(error.sqlstate()) || out_of_time || !was_reached) {
+    give_up_connecting(error.sqlstate(), now);
     return;
   }
   state_ = State::idle;
   deadline_ = now + pause_after(failed_connects_++);
+}
+
+// Elsewhere only the errand fails: there is more to do in other places.
+void Worker::give_up_connecting(const std::string& sqlstate, pq::Deadline now) {
+  if (site_ == 0) {
+    state_ = State::retired;
+    if (errand_ != nullptr) {
+      released_.push_back(std::exchange(errand_, nullptr));
+    }
+    return;
+  }
+  if (errand_ != nullptr) {
+    errand_->give_up_unreachable(why_, sqlstate);
+    released_.push_back(std::exchange(errand_, nullptr));
+  }
+  state_ = State::idle;
+  deadline_ = now;
+  failed_connects_ = 0;
+  failed_setups_ = 0;
+  down_since_.reset();
+}
+
+bool Worker::is_free() const {
+  const bool is_settled = state_ == State::idle || (state_ == State::ready && identified_);
+  return is_settled && !is_busy();
+}
+
+void Worker::go(Job& job, const pq::ConnectOptions& connect, pq::Deadline now) {
+  pipeline_.reset();
+  connection_.reset();
+  state_ = State::idle;
+  deadline_ = now;
+  failed_connects_ = 0;
+  failed_setups_ = 0;
+  down_since_.reset();
+  // The name tells workers apart where a pooler hides their backends.
+  std::string name = std::move(options_.connect.application_name);
+  options_.connect = connect;
+  options_.connect.application_name = std::move(name);
+  site_ = job.site();
+  errand_ = &job;
+}
+
+void Worker::continue_errand(bool may_begin, pq::Deadline now) {
+  if (errand_ == nullptr) {
+    return;
+  }
+  // Reading settles a doubt and begins nothing.
+  if (!may_begin && !errand_->is_unsettled()) {
+    released_.push_back(std::exchange(errand_, nullptr));
+    return;
+  }
+  if (state_ == State::ready && identified_ && flights_.empty()) {
+    take(*std::exchange(errand_, nullptr), now);
+  }
 }
 
 bool Worker::can_take() const {
@@ -68,12 +127,12 @@ bool Worker::can_take() const {
   if (!backend_.is_known() && !flights_.empty()) {
     return false;
   }
-  return state_ == State::ready && identified_ && holder_ == nullptr && has_room &&
-         (flights_.empty() || !flights_.back().exclusive);
+  return state_ == State::ready && identified_ && holder_ == nullptr && errand_ == nullptr &&
+         has_room && (flights_.empty() || !flights_.back().exclusive);
 }
 
 bool Worker::can_take(const Job& job) const {
-  return can_take() && (!job.wants_room() || segments_in_flight() == 0);
+  return can_take() && job.site() == site_ && (!job.wants_room() || segments_in_flight() == 0);
 }
 
 std::size_t Worker::depth() const {
@@ -318,7 +377,7 @@ void Worker::retire_if_hopeless(pq::Deadline now) {
   // One that was never at work is not worth the whole time.
   const bool was_useless = !was_ready_ && failed_connects_ >= 3;
   if (failed_setups_ >= 3 || out_of_time || was_useless) {
-    state_ = State::retired;
+    give_up_connecting("", now);
   }
 }
 

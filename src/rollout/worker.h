@@ -18,6 +18,10 @@ namespace tenantctl {
 /// in flight, see depth()), hands the answers back. Connects, and after a loss connects again, by
 /// itself. Jobs belong to the rollout; a worker forgets a job once its answer is folded, except one
 /// that holds the connection (work outside a transaction, under a session lock).
+///
+/// A connection leads to one database. For a job of another one the worker goes there: closes what
+/// it has and connects anew, with the job as its errand. So there are never more connections than
+/// workers, and a database that cannot be reached is that job's failure, not the worker's.
 class Worker {
  public:
   struct Options {
@@ -53,6 +57,15 @@ class Worker {
 
   bool can_take() const;
   bool can_take(const Job& job) const;
+  /// Has nothing under way, so that it may go elsewhere.
+  bool is_free() const;
+  /// Where the connection leads, or led: Job::site().
+  std::uint32_t site() const { return site_; }
+  /// Goes where the job is, and takes it there. Only when free.
+  void go(Job& job, const pq::ConnectOptions& connect, pq::Deadline now);
+  bool has_errand() const { return errand_ != nullptr; }
+  /// Takes the job that it went for, if it has arrived; lets it go if no work may begin.
+  void continue_errand(bool may_begin, pq::Deadline now);
   /// How many schemas may be in flight now: one until a round trip and a schema's time on the
   /// server are known, then as many as fill the round trip.
   std::size_t depth() const;
@@ -62,7 +75,7 @@ class Worker {
   Job* current() const;
   pq::Deadline current_since() const { return current_since_; }
   void take(Job& job, pq::Deadline now);
-  bool is_busy() const { return !flights_.empty() || holder_ != nullptr; }
+  bool is_busy() const { return !flights_.empty() || holder_ != nullptr || errand_ != nullptr; }
 
   int socket() const;
   bool wants_write() const;
@@ -121,6 +134,7 @@ class Worker {
   void recycle(pq::Deadline now);
   void identify();
   void retire_if_hopeless(pq::Deadline now);
+  void give_up_connecting(const std::string& sqlstate, pq::Deadline now);
   void check_identity(const pq::FlightAnswer& answer);
   void check_setup(const pq::FlightAnswer& answer);
   void send_segment(Job& job, pq::Deadline now);
@@ -157,6 +171,8 @@ class Worker {
   std::optional<std::chrono::microseconds> round_trip_;
   std::optional<std::chrono::microseconds> schema_time_;  ///< on the server, smoothed
   Job* holder_ = nullptr;
+  Job* errand_ = nullptr;  ///< what it goes to another site for
+  std::uint32_t site_ = 0;
   std::vector<Job*> released_;
 };
 

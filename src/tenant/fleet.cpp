@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "pq/transaction.h"
 
@@ -24,6 +25,15 @@ class FleetReader {
     std::sort(fleet_.schemas.begin(), fleet_.schemas.end(),
               [](const FoundSchema& a, const FoundSchema& b) { return a.schema < b.schema; });
     return std::move(fleet_);
+  }
+
+  /// Whether there may be a registry travels with the fleet: without one nothing more is asked.
+  pq::Message look_for_registry() {
+    return {.sql =
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c "
+                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE c.relname = 'tenant' AND n.nspname = 'tenantctl')",
+            .on_row = [this](const pq::Row& row) { fleet_.has_registry = row.text(0) == "t"; }};
   }
 
  private:
@@ -77,6 +87,7 @@ Fleet read_wanted(pq::Pipeline& pipeline, const FleetQuery& query, const std::st
        .on_row = [&reader](const pq::Row& row) {
          reader.add(row.text(0), state_of(row), row.text(2));
        }});
+  messages.push_back(reader.look_for_registry());
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
   return reader.finish();
 }
@@ -101,6 +112,38 @@ const FoundSchema* Fleet::find(std::string_view schema) const {
   return at != schemas.end() && at->schema == schema ? &*at : nullptr;
 }
 
+void Fleet::add_away(const Site& site, std::string_view schema) {
+  const auto is_same = [&site](const Site& other) {
+    return other.cluster == site.cluster && other.database == site.database;
+  };
+  // Those of one site come one behind the other.
+  if (sites.empty() || !is_same(sites.back())) {
+    sites.push_back(site);
+  }
+  if (comments.empty()) {
+    comments.emplace_back();
+  }
+  schemas.push_back({.schema = site.name_of(schema),
+                     .comment = 0,
+                     .state = FoundSchema::State::away,
+                     .site = static_cast<std::uint32_t>(sites.size())});
+}
+
+void Fleet::sort() {
+  std::sort(schemas.begin(), schemas.end(),
+            [](const FoundSchema& a, const FoundSchema& b) { return a.schema < b.schema; });
+  const auto twice = std::adjacent_find(
+      schemas.begin(), schemas.end(),
+      [](const FoundSchema& a, const FoundSchema& b) { return a.schema == b.schema; });
+  if (twice != schemas.end()) {
+    throw UsageError(
+        fmt::format("\"{}\" is a schema of this database and one of another: no command could "
+                    "tell them apart",
+                    twice->schema),
+        "Rename the one here: its name has a slash in it.");
+  }
+}
+
 void Fleet::remove(const Fleet& known) {
   std::erase_if(schemas,
                 [&known](const FoundSchema& found) { return known.find(found.schema) != nullptr; });
@@ -108,7 +151,8 @@ void Fleet::remove(const Fleet& known) {
 
 void Fleet::add_names(const Fleet& more) {
   for (const FoundSchema& found : more.schemas) {
-    schemas.push_back({.schema = found.schema, .comment = 0, .state = found.state});
+    schemas.push_back(
+        {.schema = found.schema, .comment = 0, .state = found.state, .site = found.site});
   }
   std::sort(schemas.begin(), schemas.end(),
             [](const FoundSchema& a, const FoundSchema& b) { return a.schema < b.schema; });
@@ -132,6 +176,7 @@ Fleet read_fleet(pq::Pipeline& pipeline, const FleetQuery& query, const std::str
                                    ours ? FoundSchema::State::ours : FoundSchema::State::foreign,
                                    row.text(2));
                       }});
+  messages.push_back(reader.look_for_registry());
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
   return reader.finish();
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pq/pipeline.h"
+#include "tenant/site.h"
 
 namespace tenantctl {
 
@@ -22,11 +23,13 @@ struct FoundSchema {
     ours,     ///< has a version table that may be trusted and written
     foreign,  ///< has a table of that name with somebody else's hand in it: never written
     bare,     ///< exists, without a version table
-    missing   ///< named by the tenants query, but there is no such schema
+    missing,  ///< named by the tenants query, but there is no such schema
+    away      ///< in another database, which was not looked at
   };
-  std::string schema;
+  std::string schema;         ///< `database/schema` at another site
   std::uint32_t comment = 0;  ///< index into Fleet::comments: the version table's comment
   State state = State::bare;
+  std::uint32_t site = 0;  ///< 0: here; else one more than its index into Fleet::sites
 };
 
 /// Every schema with a version table, found by one catalog query: no tenant's table is opened.
@@ -35,10 +38,26 @@ struct FoundSchema {
 struct Fleet {
   std::vector<FoundSchema> schemas;
   std::vector<std::string> comments;
+  std::vector<Site> sites;    ///< where else tenants live
+  bool has_registry = false;  ///< there is a table of its name, whoever made it
 
   const std::string& comment_of(const FoundSchema& schema) const {
     return comments[schema.comment];
   }
+  /// Where the schema lives; nullptr: in the database that was read.
+  const Site* site_of(const FoundSchema& schema) const {
+    return schema.site == 0 ? nullptr : &sites[schema.site - 1];
+  }
+  /// Its name in its own database.
+  std::string local_name(const FoundSchema& schema) const {
+    const Site* site = site_of(schema);
+    return site == nullptr ? schema.schema : site->schema_of(schema.schema);
+  }
+  /// Adds a schema that lives elsewhere, without looking there. Sort() when all are added.
+  void add_away(const Site& site, std::string_view schema);
+  /// By name. Throws UsageError for two of the same name: a schema here that is called like the
+  /// database and schema of another.
+  void sort();
   /// The schema of that name, or nullptr.
   const FoundSchema* find(std::string_view schema) const;
   /// Leaves only schemas that `known` does not have.

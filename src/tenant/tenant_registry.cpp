@@ -107,11 +107,15 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   std::vector<std::string> names;
   std::vector<std::string> schemas;
   std::vector<std::string> roles;
+  std::vector<std::string> databases;
+  std::vector<std::string> clusters;
   for (const NewTenant& tenant : tenants) {
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
     schemas.push_back(tenant.schema);
     roles.push_back(tenant.runtime_role);
+    databases.push_back(tenant.database);
+    clusters.push_back(tenant.cluster);
   }
   std::vector<pq::Message> messages;
   if (locks) {
@@ -123,27 +127,31 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   }
   messages.push_back(
       {.sql = fmt::format(
-           "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, state, "
-           "runtime_role, metadata) SELECT w.slug, w.name, $4::pg_catalog.text, 'schema', "
-           "w.schema, "
-           "'provisioning', NULLIF(w.role, ''), "
+           "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, "
+           "database_name, cluster, state, runtime_role, metadata) SELECT w.slug, w.name, "
+           "$4::pg_catalog.text, CASE w.database WHEN '' THEN 'schema' ELSE 'database' END, "
+           "w.schema, NULLIF(w.database, ''), NULLIF(w.cluster, ''), 'provisioning', "
+           "NULLIF(w.role, ''), "
            "CASE WHEN pg_catalog.jsonb_typeof($5::pg_catalog.jsonb) = 'object' THEN "
            "$5::pg_catalog.jsonb || pg_catalog.jsonb_build_object('tenantctl', "
            "pg_catalog.jsonb_build_object('run', $6::pg_catalog.text)) "
            "ELSE $5::pg_catalog.jsonb END "
            "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
            "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
-           "pg_catalog.unnest($7::pg_catalog.text[])) AS w (slug, name, schema, role) WHERE NOT "
+           "pg_catalog.unnest($7::pg_catalog.text[]), pg_catalog.unnest($8::pg_catalog.text[]), "
+           "pg_catalog.unnest($9::pg_catalog.text[])) "
+           "AS w (slug, name, schema, role, database, cluster) WHERE w.database <> '' OR NOT "
            "EXISTS (SELECT FROM tenantctl.place p "
            "WHERE p.schema_name = w.schema) ON CONFLICT (slug) DO UPDATE "
            "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata, "
            "runtime_role = EXCLUDED.runtime_role "
-           "WHERE t.state = 'provisioning' AND t.isolation = 'schema' "
-           "AND t.schema_name = EXCLUDED.schema_name AND t.database_name IS NULL "
-           "AND t.cluster IS NULL AND NOT {}",
+           "WHERE t.state = 'provisioning' AND t.isolation = EXCLUDED.isolation "
+           "AND t.schema_name = EXCLUDED.schema_name "
+           "AND t.database_name IS NOT DISTINCT FROM EXCLUDED.database_name "
+           "AND t.cluster IS NOT DISTINCT FROM EXCLUDED.cluster AND NOT {}",
            is_being_made()),
        .values = {array_of(slugs), array_of(names), array_of(schemas), traits.tier, traits.metadata,
-                  run_id, array_of(roles)}});
+                  run_id, array_of(roles), array_of(databases), array_of(clusters)}});
   messages.push_back(refuse_fewer(run_id, tenants.size()));
   try {
     components_.write(registry_component(), std::move(messages));
@@ -258,7 +266,10 @@ std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string
   return select(
       "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation = 'schema' "
       "AND t.database_name IS NULL AND t.cluster IS NULL "
-      "AND t.schema_name = ANY ($1::pg_catalog.text[])",
+      "AND t.schema_name = ANY ($1::pg_catalog.text[]) "
+      "OR (t.database_name IS NOT NULL OR t.cluster IS NOT NULL) AND COALESCE(t.cluster || ':', "
+      "'') "
+      "|| COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])",
       {array_of(names)});
 }
 
@@ -282,6 +293,13 @@ std::vector<std::string> TenantRegistry::slugs_like(const std::string& like) {
                       .on_row = [&slugs](const pq::Row& row) { slugs.emplace_back(row.text(0)); }});
   components_.read(registry_component(), std::move(messages));
   return slugs;
+}
+
+std::vector<RegisteredTenant> TenantRegistry::elsewhere() {
+  std::vector<RegisteredTenant> tenants =
+      select("WHERE t.database_name IS NOT NULL OR t.cluster IS NOT NULL", {});
+  std::ranges::sort(tenants, {}, &RegisteredTenant::place);
+  return tenants;
 }
 
 std::vector<std::string> TenantRegistry::registered(const std::vector<std::string>& schemas) {

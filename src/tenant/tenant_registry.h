@@ -9,6 +9,7 @@
 
 #include "pq/pipeline.h"
 #include "tenant/components.h"
+#include "tenant/site.h"
 
 namespace tenantctl {
 
@@ -32,14 +33,21 @@ struct RegisteredTenant {
 
   bool has_rows() const { return isolation == "rows" && database.empty() && cluster.empty(); }
   bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
+  /// In a database of another name or server; nobody sees it by looking into this one.
+  bool is_elsewhere() const { return !database.empty() || !cluster.empty(); }
+  Site site() const { return {.cluster = cluster, .database = database, .slug = slug}; }
+  /// What commands call its schema: its name, or `database/schema`.
+  std::string place() const { return is_elsewhere() ? site().name_of(schema) : schema; }
 };
 
-/// A tenant that is to be made in a schema of this database.
+/// A tenant that is to be made: in a schema of this database, or in a database of its own.
 struct NewTenant {
   std::string slug;
   std::string name;
   std::string schema;
   std::string runtime_role = {};  ///< empty: any that may enter
+  std::string database = {};      ///< empty: this one
+  std::string cluster = {};       ///< empty: this server
 };
 
 /// What new tenants have in common.
@@ -96,7 +104,9 @@ class TenantRegistry {
 
   /// All, by slug. None where there is no registry.
   std::vector<RegisteredTenant> all();
-  /// Those that have one of the names as slug, or as schema in this database.
+  /// Those that do not live in this database, by place.
+  std::vector<RegisteredTenant> elsewhere();
+  /// Those that have one of the names as slug, as schema in this database, or as place elsewhere.
   std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
 
   /// Schemas of the tenants that work as one of the roles.

@@ -1,0 +1,106 @@
+#include "tenant/databases.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "pq/server_error.h"
+#include "pq/transaction.h"
+
+namespace tenantctl {
+namespace {
+
+// Advisory lock class of templates; the second key is made of the name.
+constexpr int template_lock_class = 1952670771;
+
+}  // namespace
+
+// In a flight with anything else the server would refuse it as part of a transaction.
+void Databases::run(std::string sql) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = std::move(sql)});
+  const pq::FlightAnswer answer =
+      admin_.wait_for_answer(std::move(messages), pq::Clock::now() + patience_);
+  if (const pq::Answer* failure = answer.failure()) {
+    throw pq::ServerError(*failure->error);
+  }
+}
+
+std::vector<FoundDatabase> Databases::find(const std::vector<std::string>& names) {
+  std::vector<FoundDatabase> found;
+  std::string list;
+  for (const std::string& name : names) {
+    list += (list.empty() ? "" : ", ") + quote_literal(name);
+  }
+  if (list.empty()) {
+    return found;
+  }
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format(
+           "SELECT d.datname, pg_catalog.pg_get_userbyid(d.datdba), "
+           "COALESCE(pg_catalog.shobj_description(d.oid, 'pg_database'), ''), d.datallowconn, "
+           "d.datconnlimit = -2 FROM pg_catalog.pg_database d "
+           "WHERE d.datname::pg_catalog.text IN ({}) ORDER BY d.datname",
+           list),
+       .on_row = [&found](const pq::Row& row) {
+         found.push_back({.name = std::string(row.text(0)),
+                          .owner = std::string(row.text(1)),
+                          .comment = std::string(row.text(2)),
+                          .takes_connections = row.text(3) == "t",
+                          .is_broken = row.text(4) == "t"});
+       }});
+  pq::run_transaction(admin_, std::move(messages), pq::Access::read_only,
+                      pq::Clock::now() + patience_);
+  return found;
+}
+
+void Databases::create(const std::string& name, const std::string& source) {
+  run(fmt::format("CREATE DATABASE {} WITH OWNER = {}{} ALLOW_CONNECTIONS = false",
+                  quote_identifier(name), quote_identifier(owner_),
+                  source.empty() ? "" : " TEMPLATE = " + quote_identifier(source)));
+}
+
+void Databases::open(const std::string& name) {
+  run(fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_identifier(name)));
+  run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
+}
+
+void Databases::shut(const std::string& name) {
+  run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = false", quote_identifier(name)));
+}
+
+void Databases::drop(const std::string& name, bool force) {
+  run(fmt::format("DROP DATABASE IF EXISTS {}{}", quote_identifier(name),
+                  force ? " WITH (FORCE)" : ""));
+}
+
+void Databases::comment(const std::string& name, const std::string& text) {
+  run(fmt::format("COMMENT ON DATABASE {} IS {}", quote_identifier(name), quote_literal(text)));
+}
+
+bool Databases::try_lock(const std::string& name) {
+  bool is_locked = false;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format("SELECT pg_catalog.pg_try_advisory_lock({}, pg_catalog.hashtext($1))",
+                          template_lock_class),
+       .values = {name},
+       .on_row = [&is_locked](const pq::Row& row) { is_locked = row.text(0) == "t"; }});
+  const pq::FlightAnswer answer =
+      admin_.wait_for_answer(std::move(messages), pq::Clock::now() + patience_);
+  if (const pq::Answer* failure = answer.failure()) {
+    throw pq::ServerError(*failure->error);
+  }
+  return is_locked;
+}
+
+std::string read_current_role(pq::Pipeline& pipeline, pq::Deadline deadline) {
+  std::string role;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT CURRENT_USER::pg_catalog.text",
+                      .on_row = [&role](const pq::Row& row) { role = row.text(0); }});
+  pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+  return role;
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pq/pipeline.h"
+
+namespace tenantctl {
+
+/// A database as the server's catalog shows it.
+struct FoundDatabase {
+  std::string name;
+  std::string owner;
+  std::string comment;
+  bool takes_connections = false;
+  bool is_broken = false;  ///< a DROP was interrupted: it can only be dropped again
+};
+
+/// All SQL about databases as such: how one is made, closed, and dropped. The server takes none of
+/// it in a transaction, so each statement stands alone, and where one was killed the catalog says
+/// how far it came.
+///
+/// A database is made with the door shut, PUBLIC's right to connect is taken away, and only then it
+/// is opened: nobody is ever in it who was not let in.
+///
+/// All functions throw ServerError, ConnectionLost.
+class Databases {
+ public:
+  /// `admin` is a session that may create databases, not through a pooler. They will belong to
+  /// `owner`.
+  Databases(pq::Pipeline& admin, std::string owner, std::chrono::milliseconds patience)
+      : admin_(admin), owner_(std::move(owner)), patience_(patience) {}
+
+  /// Those of the names that there are, by name.
+  std::vector<FoundDatabase> find(const std::vector<std::string>& names);
+
+  /// Makes it, shut, out of `source`; an empty one means the server's own template.
+  void create(const std::string& name, const std::string& source);
+  /// Takes PUBLIC's rights and lets connections in. May be said again.
+  void open(const std::string& name);
+  /// Lets no new connection in.
+  void shut(const std::string& name);
+  /// With `force` whoever is connected is thrown out; else that fails with 55006. No failure if
+  /// there is none.
+  void drop(const std::string& name, bool force);
+  void comment(const std::string& name, const std::string& text);
+
+  /// A session lock by which two runs do not change the same template at once; false if another
+  /// session holds it. Ends with the session.
+  bool try_lock(const std::string& name);
+
+ private:
+  void run(std::string sql);
+
+  pq::Pipeline& admin_;
+  std::string owner_;
+  std::chrono::milliseconds patience_;
+};
+
+/// The role that a session acts as: who a database that it makes belongs to.
+std::string read_current_role(pq::Pipeline& pipeline, pq::Deadline deadline);
+
+}  // namespace tenantctl
