@@ -69,6 +69,7 @@ class Rollout {
   void drain();
   void heed_signals(pq::Deadline now);
   void cancel_running(pq::Deadline now);
+  void cancel_one(const std::vector<Worker*>& others);
   void drop_silent(pq::Deadline now);
   void note_server(const Worker& worker);
   void ask_watch(pq::Deadline now);
@@ -149,7 +150,8 @@ class Rollout {
   std::array<std::size_t, result_count> counts_{};
   pq::Deadline last_tick_{};
   pq::Deadline last_cancel_{};
-  int closed_for_ = 0;  ///< so many signals
+  std::size_t cancels_ = 0;  ///< through a pooler
+  int closed_for_ = 0;       ///< so many signals
   std::optional<pq::Deadline> signalled_at_;
   std::string server_;  ///< system identifier and timeline, as first seen
 };
