@@ -461,8 +461,10 @@ Job* Rollout::next_job(const Worker& worker, pq::Deadline now) {
 }
 
 bool Rollout::is_due(const Job& job, Pace pace, pq::Deadline now) const {
-  return job.is_slow() == (pace == Pace::slow) &&
-         (job.state() == Job::State::ready || job.ready_at() <= now) &&
+  const bool has_pace = pq::is_off(pq::Protection::slow_lane)
+                            ? pace == Pace::ordinary
+                            : job.is_slow() == (pace == Pace::slow);
+  return has_pace && (job.state() == Job::State::ready || job.ready_at() <= now) &&
          (may_begin() || job.is_unsettled());
 }
 
