@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
+#include "pq/conninfo.h"
 #include "pq/session_options.h"
 #include "pq/transaction.h"
 #include "rollout/index_scans.h"
