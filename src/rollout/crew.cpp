@@ -115,6 +115,10 @@ bool Crew::is_watched(const Worker& worker) const {
   return worker.site() == 0 || options_.sites[worker.site() - 1].site.cluster.empty();
 }
 
+bool Crew::is_findable(const Worker& worker) const {
+  return is_watched(worker) && (options_.via_pooler || worker.backend().is_known());
+}
+
 Watch::Subject Crew::subject_of(const Worker& worker) const {
   return {.backend = worker.backend(),
           .name = options_.via_pooler ? worker.application_name() : std::string()};
@@ -123,8 +127,7 @@ Watch::Subject Crew::subject_of(const Worker& worker) const {
 void Crew::ask_watch(pq::Deadline now) {
   std::vector<Watch::Subject> subjects;
   for (const auto& worker : workers_) {
-    const bool is_known = options_.via_pooler || worker->backend().is_known();
-    if (is_known && is_watched(*worker) && worker->current() != nullptr &&
+    if (is_findable(*worker) && worker->current() != nullptr &&
         now - worker->current_since() >= look_interval) {
       subjects.push_back(subject_of(*worker));
     }
@@ -165,42 +168,29 @@ void Crew::note_server(const Worker& worker) {
   server = worker.server();
 }
 
-// By pid and start over the control connection, which is there already; otherwise by libpq's own
-// way, which has to connect first.
+// Over the control connection, which is there already; otherwise by libpq's own way, which has to
+// connect first, and which PgBouncer 1.18 may not survive (its issue 801): there it has to wait
+// until the control connection, which needs a place in the pool, has had its time.
 void Crew::cancel(pq::Deadline now, pq::Deadline signalled_at) {
-  std::vector<Backend> backends;
+  std::vector<Watch::Subject> subjects;
   std::vector<Worker*> others;
   for (const auto& worker : workers_) {
     if (!worker->is_cancellable()) {
       continue;
     }
-    if (worker->backend().is_known() && is_watched(*worker)) {
-      backends.push_back(worker->backend());
+    if (is_findable(*worker)) {
+      subjects.push_back(subject_of(*worker));
     }
     others.push_back(worker.get());
   }
   // Where it does no good, another role's backend say, the other way is tried as well.
-  const bool is_new = now - signalled_at < 2s;
-  const bool is_sent = backends.size() == others.size() && watch_.cancel(backends, now);
+  const bool is_new = now - signalled_at < (options_.via_pooler ? 5s : 2s);
+  const bool is_sent = subjects.size() == others.size() && watch_.cancel(subjects, now);
   if (others.empty() || (is_sent && is_new)) {
-    return;
-  }
-  if (options_.via_pooler) {
-    cancel_one(others);
     return;
   }
   for (Worker* worker : others) {
     worker->cancel();
-  }
-}
-
-// PgBouncer 1.18 ends, for everybody, when two cancels meet (its issue 801). In turn, so that one
-// that does not heed it keeps no other from it.
-void Crew::cancel_one(const std::vector<Worker*>& others) {
-  const bool is_under_way = std::any_of(workers_.begin(), workers_.end(),
-                                        [](const auto& worker) { return worker->is_cancelling(); });
-  if (!is_under_way) {
-    others[cancels_++ % others.size()]->cancel();
   }
 }
 

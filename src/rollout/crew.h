@@ -57,9 +57,10 @@ class Crew {
   std::vector<Activity> activities(pq::Deadline now) const;
 
  private:
-  void cancel_one(const std::vector<Worker*>& others);
   /// The control connection's server is the worker's too.
   bool is_watched(const Worker& worker) const;
+  /// There, and it is known which backend is meant.
+  bool is_findable(const Worker& worker) const;
   Watch::Subject subject_of(const Worker& worker) const;
   void ask_watch(pq::Deadline now);
   void look(pq::Deadline now);

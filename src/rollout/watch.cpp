@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/number.h"
+#include "migrate/version_table.h"
 #include "pq/transaction.h"
 
 namespace tenantctl {
@@ -108,7 +109,7 @@ void Watch::ask(const std::vector<Subject>& subjects, pq::Deadline now) {
   send(Pending::question, std::move(messages), now);
 }
 
-bool Watch::cancel(const std::vector<Backend>& backends, pq::Deadline now) {
+bool Watch::cancel(const std::vector<Subject>& subjects, pq::Deadline now) {
   notice_restart();
   if (lost_ || control_.is_lost()) {
     return false;
@@ -119,19 +120,27 @@ bool Watch::cancel(const std::vector<Backend>& backends, pq::Deadline now) {
   }
   std::string pids = "{}";
   std::string starts = "{}";
-  for (const Backend& backend : backends) {
-    append(pids, fmt::to_string(backend.pid));
-    append(starts, fmt::to_string(backend.started));
+  std::string names = "{}";
+  for (const Subject& subject : subjects) {
+    if (subject.name.empty()) {
+      append(pids, fmt::to_string(subject.backend.pid));
+      append(starts, fmt::to_string(subject.backend.started));
+    } else {
+      append(names, "\"" + subject.name + "\"");
+    }
   }
   std::vector<pq::Message> messages = pq::question_settings();
   messages.push_back(
       {.sql = fmt::format(
            "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a "
-           "JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[]), "
+           "WHERE EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[]), "
            "pg_catalog.unnest($2::pg_catalog.int8[])) AS ours (pid, started) "
-           "ON a.pid = ours.pid AND {} = ours.started",
-           started_column),
-       .values = {pids, starts}});
+           "WHERE a.pid = ours.pid AND {} = ours.started) "
+           "OR a.application_name = ANY ($3::pg_catalog.text[]) AND EXISTS (SELECT FROM "
+           "pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' "
+           "AND l.classid = {} AND l.granted)",
+           started_column, VersionTable::lock_class),
+       .values = {pids, starts, names}});
   return send(Pending::cancel, std::move(messages), now);
 }
 

@@ -45,9 +45,10 @@ class Watch {
   bool is_asking() const { return !pending_.empty(); }
   /// Asks about these, unless a question is under way or the connection is lost.
   void ask(const std::vector<Subject>& subjects, pq::Deadline now);
-  /// Asks the server to cancel what these backends run, each by pid and start; false if there is
-  /// no connection to say it over.
-  bool cancel(const std::vector<Backend>& backends, pq::Deadline now);
+  /// Asks the server to cancel what these run; false if there is no connection to say it over. A
+  /// backend behind a pooler counts while it holds a schema's lock: a name alone may have stayed
+  /// with it when it went to somebody else.
+  bool cancel(const std::vector<Subject>& subjects, pq::Deadline now);
 
   int socket() const;
   bool wants_write() const;

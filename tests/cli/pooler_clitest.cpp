@@ -108,7 +108,7 @@ TEST_SUITE("cli/pooler") {
 
   TEST_CASE("SIGTERM cancels what runs behind a pooler") {
     Project project;
-    const Pooler pooler(2);
+    const Pooler pooler(4);
     project.tool.set_variable("DATABASE_URL", pooler.conninfo(project.database));
     project.create_tenants(3);
     project.write("tenant/0001_slow.sql", "CREATE TABLE a (id int);\nSELECT pg_sleep(60);");
