@@ -334,6 +334,21 @@ std::string quote_literal(std::string_view text) {
 
 std::string quote_identifier(std::string_view name) { return '"' + doubled(name, "\"") + '"'; }
 
+std::string array_of(const std::vector<std::string>& texts) {
+  std::string array = "{";
+  for (const std::string& text : texts) {
+    array += array.size() > 1 ? ",\"" : "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') {
+        array += '\\';
+      }
+      array += c;
+    }
+    array += '"';
+  }
+  return array + "}";
+}
+
 std::size_t character_count(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(
       text, [](char c) { return !is_continuation(static_cast<std::uint8_t>(c)); }));

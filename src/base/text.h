@@ -50,6 +50,9 @@ std::string quote_literal(std::string_view text);
 /// `name` as a quoted SQL identifier. The caller has refused NUL.
 std::string quote_identifier(std::string_view name);
 
+/// `texts` as the value of a text[] parameter, every element quoted.
+std::string array_of(const std::vector<std::string>& texts);
+
 /// Number of characters (code points) of well-formed UTF-8.
 std::size_t character_count(std::string_view text);
 

@@ -16,8 +16,10 @@ struct AuditedTenant {
   std::string state;       ///< of the registry
   std::string role;        ///< as which its sessions work; empty: not known
   bool is_marked = false;  ///< its schema has a version table
+  bool is_pooled = false;  ///< nobody's yet: known to the registry, but not as a tenant
 
   bool is_registered() const { return !id.empty(); }
+  bool is_known() const { return is_registered() || is_pooled; }
 };
 
 /// What is audited, and what counts as trusted.

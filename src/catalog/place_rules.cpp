@@ -38,7 +38,7 @@ void judge_place(Judgement& judgement, const AuditedTenant& tenant) {
 
 void judge_registry(Judgement& judgement) {
   for (const AuditedTenant& tenant : judgement.facts.input().tenants) {
-    if (!tenant.is_registered()) {
+    if (!tenant.is_known()) {
       judgement.add(tenant.name, tenant.schema, "has a version table, but is not registered");
       continue;
     }

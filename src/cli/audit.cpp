@@ -77,6 +77,31 @@ void add_tenants(AuditInput& input, const Fleet& fleet,
   }
 }
 
+// A home is one although nobody lives there yet.
+void add_homes(AuditInput& input, const Fleet& fleet, const std::vector<TenantPlace>& places,
+               const std::vector<RegisteredTenant>& registered) {
+  for (const TenantPlace& place : places) {
+    const bool has_tenants =
+        std::ranges::any_of(registered, [&place](const RegisteredTenant& tenant) {
+          return tenant.has_rows() && tenant.schema == place.schema;
+        });
+    if (place.is_home() && !has_tenants && fleet.find(place.schema) != nullptr) {
+      input.rows_schemas.push_back(place.schema);
+    }
+  }
+}
+
+// What waits in the pool is to be as closed as a tenant.
+void add_pool(AuditInput& input, const std::vector<TenantPlace>& places) {
+  for (AuditedTenant& tenant : input.tenants) {
+    const auto place = std::ranges::find(places, tenant.name, &TenantPlace::schema);
+    if (!tenant.is_registered() && place != places.end()) {
+      tenant.is_pooled = true;
+      tenant.role = place->runtime_role;
+    }
+  }
+}
+
 AuditInput read_input(Session& session, const Context& context, const AuditOptions& options) {
   const Settings& settings = context.settings;
   AuditInput input{.has_registry = false,
@@ -89,7 +114,12 @@ AuditInput read_input(Session& session, const Context& context, const AuditOptio
                    .version_table = settings.version_table};
   TenantRegistry registry = tenant_registry(context, session);
   input.has_registry = registry.is_installed();
-  add_tenants(input, session.fleet(), registry.all());
+  const std::vector<TenantPlace> places = tenant_places(context, session).all();
+  const std::vector<RegisteredTenant> registered = registry.all();
+  const Fleet fleet = session.fleet();
+  add_homes(input, fleet, places, registered);
+  add_tenants(input, fleet, registered);
+  add_pool(input, places);
   return input;
 }
 

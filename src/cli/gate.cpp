@@ -10,6 +10,7 @@ namespace {
 
 struct GateSettings {
   std::vector<std::string> runtime_roles;
+  std::vector<std::string> claim_roles;
   std::string admin_role;
 };
 
@@ -31,7 +32,8 @@ ExitCode run_install(const Context& context, const GateSettings& gate) {
   Session session(context);
   GateOptions options{.version_table = context.settings.version_table,
                       .path_behind = path_behind(context.settings),
-                      .runtime_roles = gate.runtime_roles};
+                      .runtime_roles = gate.runtime_roles,
+                      .claim_roles = gate.claim_roles};
   if (!gate.admin_role.empty()) {
     options.admin_role = gate.admin_role;
   }
@@ -61,6 +63,8 @@ void add_install(CLI::App& gate, Context& context) {
   auto settings = std::make_shared<GateSettings>();
   add_setting(*command, "--runtime-role", settings->runtime_roles,
               "role that may enter tenants (repeatable)");
+  add_setting(*command, "--claim-role", settings->claim_roles,
+              "role that may claim tenants of the pool (repeatable)");
   add_setting(*command, "--admin-role", settings->admin_role,
               "group that may look across tenants, made if there is none");
   add_setting(*command, "--search-path-extra", context.settings.search_path_extra,

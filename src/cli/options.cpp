@@ -112,6 +112,16 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "name=URL of a server besides (repeatable); [clusters] in the file"));
 }
 
+void describe_numbering(CLI::App& command, Settings& settings) {
+  static const std::map<std::string, Numbering> numberings{{"timestamp", Numbering::timestamp},
+                                                           {"sequence", Numbering::sequence}};
+  command.add_option("--numbering", settings.numbering, "timestamp or sequence")
+      ->transform(CLI::CheckedTransformer(numberings, CLI::ignore_case))
+      ->default_str("timestamp")
+      ->option_text("timestamp|sequence [timestamp] (Env:TENANTCTL_NUMBERING)")
+      ->envname(variable_of("--numbering"));
+}
+
 void describe_schemas(CLI::App& command, Settings& settings) {
   add_setting(command, "-s,--schema", settings.schemas, "schema (repeatable)")->group("Selection");
 }

@@ -30,6 +30,10 @@ void check_newcomer(const NewcomerOptions& options, std::size_t names) {
                      "A slug begins with a-z, goes on with a-z, 0-9, _ and -, and has at most 63 "
                      "bytes.");
   }
+  if (!options.members.empty() && !options.has_own_roles()) {
+    throw UsageError("--runtime-member is for tenants' own roles",
+                     "Say --runtime-role per-tenant as well.");
+  }
   if (options.traits.tier.empty())
     throw UsageError("--tier is empty", "Leave it out for the tier standard.");
 }
@@ -37,10 +41,11 @@ void check_newcomer(const NewcomerOptions& options, std::size_t names) {
 void Registration::refuse_options() const {
   const TenantTraits usual;
   if (options_.slug.empty() && options_.name.empty() && options_.traits.tier == usual.tier &&
-      options_.traits.metadata == usual.metadata)
+      options_.traits.metadata == usual.metadata && options_.runtime_role.empty())
     return;
   throw UsageError(
-      "there is no registry in this database: --slug, --name, --tier and --metadata have no place",
+      "there is no registry in this database: --slug, --name, --tier, --metadata and "
+      "--runtime-role have no place",
       "tenantctl registry init makes it.");
 }
 
@@ -62,9 +67,85 @@ void Registration::read(Session& session, const Fleet& fleet,
   }
   if (!options_.slug.empty())
     wanted.push_back(options_.slug);
+  read_roles(session);
   for (const RegisteredTenant& tenant : registry.find(wanted))
     take_over(tenant);
   std::ranges::sort(unfinished_);
+}
+
+const NewTenant* Registration::find(std::string_view schema) const {
+  const auto at = std::ranges::find(tenants_, schema, &NewTenant::schema);
+  return at == tenants_.end() ? nullptr : &*at;
+}
+
+// Who works as which role is settled, and found possible, before anything is made.
+void Registration::read_roles(Session& session) {
+  if (options_.runtime_role.empty())
+    return;
+  RuntimeRoles roles = runtime_roles(context_, session);
+  if (!options_.has_own_roles()) {
+    roles.check_given(options_.runtime_role);
+    for (NewTenant& tenant : tenants_)
+      tenant.runtime_role = options_.runtime_role;
+    return;
+  }
+  std::vector<std::string> names;
+  const std::string database = roles.database();
+  for (NewTenant& tenant : tenants_) {
+    tenant.runtime_role = RuntimeRoles::name_of(database, tenant.schema);
+    names.push_back(tenant.runtime_role);
+  }
+  for (const std::string& member : options_.members)
+    roles.check_given(member);
+  roles.check_free(names);
+  for (const std::string& schema : tenant_registry(context_, session).schemas_of_roles(names)) {
+    if (find(schema) == nullptr) {
+      throw UsageError(fmt::format("the tenant of schema {} works as a role that a new tenant "
+                                   "would be given by its name",
+                                   schema),
+                       "It was renamed. Name a role with --runtime-role NAME.");
+    }
+  }
+}
+
+void Registration::grant(Session& session, Report& report) {
+  if (options_.runtime_role.empty())
+    return;
+  for (SchemaReport& schema : report.schemas) {
+    const NewTenant* tenant = find(schema.schema);
+    if (is_problem(schema.result) || tenant == nullptr)
+      continue;
+    try {
+      session.revive();
+      RuntimeRoles roles = runtime_roles(context_, session);
+      if (options_.has_own_roles())
+        roles.make(tenant->runtime_role, tenant->schema, options_.members);
+      else
+        roles.grant(tenant->runtime_role, tenant->schema);
+    } catch (const Error& error) {
+      // A translation: one tenant has failed, and is taken away again as others are.
+      schema.result = Result::failed;
+      schema.failure = std::make_unique<Failure>();
+      schema.failure->message = error.what();
+      schema.failure->hint = error.hint();
+    }
+  }
+}
+
+void Registration::drop_roles(Session& session, Report& report) {
+  if (!options_.has_own_roles())
+    return;
+  for (const SchemaReport& schema : report.schemas) {
+    const NewTenant* tenant = find(schema.schema);
+    if (!is_problem(schema.result) || tenant == nullptr || schema.revision > 0)
+      continue;
+    try {
+      runtime_roles(context_, session).drop(tenant->runtime_role);
+    } catch (const Error&) {
+      // The failure is told already; a role without rights is in nobody's way.
+      continue;
+    }
+  }
 }
 
 void Registration::take_over(const RegisteredTenant& tenant) {

@@ -17,6 +17,11 @@ struct NewcomerOptions {
   std::string slug;  ///< empty: the schema's name
   std::string name;  ///< empty: the schema's name
   TenantTraits traits;
+  std::string runtime_role;          ///< a role, or own_role for one each; empty: none
+  std::vector<std::string> members;  ///< of tenants' own roles
+
+  static constexpr std::string_view own_role = "per-tenant";
+  bool has_own_roles() const { return runtime_role == own_role; }
 };
 
 /// Throws UsageError for what no registry would take, before any connection is made.
@@ -40,6 +45,12 @@ class Registration {
   bool is_unfinished(std::string_view schema) const;
   bool has_unfinished() const { return !unfinished_.empty(); }
 
+  /// Gives each tenant that stands what its runtime role needs; a tenant for which that is not
+  /// possible has failed. Never throws.
+  void grant(Session& session, Report& report);
+  /// Removes the own roles of tenants that are gone again.
+  void drop_roles(Session& session, Report& report);
+
   /// Ready is what stands; whose schema is not there is forgotten. Never throws: a tenant that
   /// cannot be registered as ready has failed.
   void end(Session& session, Report& report);
@@ -48,6 +59,8 @@ class Registration {
 
  private:
   void refuse_options() const;
+  void read_roles(Session& session);
+  const NewTenant* find(std::string_view schema) const;
   void take_over(const RegisteredTenant& tenant);
   std::string slug_of(const std::string& schema) const;
   void forget_missing(Session& session);

@@ -14,8 +14,10 @@ namespace {
 std::vector<std::string> tenants_by_mark(Session& session, const Context& context) {
   std::vector<std::string> names;
   const Fleet fleet = session.fleet();
+  const std::vector<TenantPlace> places = tenant_places(context, session).all();
   for (const FoundSchema& found : fleet.schemas) {
     if (found.state == FoundSchema::State::ours && found.schema != context.settings.shared_schema &&
+        std::ranges::count(places, found.schema, &TenantPlace::schema) == 0 &&
         Mark::parse(fleet.comment_of(found)))
       names.push_back(found.schema);
   }
@@ -47,15 +49,37 @@ ExitCode run_init(const Context& context, bool adopts) {
   return result.skipped.empty() ? ExitCode::ok : ExitCode::failed;
 }
 
-RegistryFindings compare(const std::vector<RegisteredTenant>& tenants, const Fleet& fleet,
+bool is_home_of(const TenantPlace& place, const RegisteredTenant& tenant) {
+  return place.is_home() && place.is_ready && place.schema == tenant.schema;
+}
+
+// Homes and the pool: what the registry names must stand.
+void compare_places(const std::vector<TenantPlace>& places, const Fleet& fleet,
+                    RegistryFindings& findings) {
+  for (const TenantPlace& place : places) {
+    const FoundSchema* found = fleet.find(place.schema);
+    if (found == nullptr || found->state != FoundSchema::State::ours || !place.is_ready)
+      (place.is_home() ? findings.broken_homes : findings.broken_pool).push_back(place.schema);
+  }
+}
+
+RegistryFindings compare(const std::vector<RegisteredTenant>& tenants,
+                         const std::vector<TenantPlace>& places, const Fleet& fleet,
                          const std::string& shared_schema) {
   RegistryFindings findings;
   std::vector<std::string> known{shared_schema};
+  for (const TenantPlace& place : places)
+    known.push_back(place.schema);
+  compare_places(places, fleet, findings);
   for (const RegisteredTenant& tenant : tenants) {
     const bool is_unfinished = (tenant.state == "provisioning" && !tenant.is_being_made) ||
                                (tenant.state == "deleting" && tenant.is_elsewhere());
     if (tenant.is_elsewhere() && is_unfinished)
       findings.unfinished.push_back(tenant.slug);
+    const bool has_home = std::ranges::any_of(
+        places, [&tenant](const TenantPlace& place) { return is_home_of(place, tenant); });
+    if (tenant.has_rows() && !has_home)
+      findings.homeless.push_back(tenant.slug);
     if (!tenant.is_here())
       continue;
     known.push_back(tenant.schema);
@@ -126,7 +150,8 @@ ExitCode run_check(const Context& context) {
                      "tenantctl registry init --adopt makes it and registers who is there.");
   }
   const std::vector<RegisteredTenant> tenants = registry.all();
-  RegistryFindings findings = compare(tenants, session.fleet(), context.settings.shared_schema);
+  RegistryFindings findings = compare(tenants, tenant_places(context, session).all(),
+                                      session.fleet(), context.settings.shared_schema);
   tell_bare_apart(session, tenants, findings);
   find_databases(session, context, tenants, findings);
   write_registry_findings(*context.out, context.settings.output, findings);

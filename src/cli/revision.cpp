@@ -29,7 +29,8 @@ ExitCode run(const Context& context, const RevisionOptions& options) {
                                     .scope = scope,
                                     .numbering = settings.numbering,
                                     .transaction = !options.no_transaction,
-                                    .repeatable = options.repeatable},
+                                    .repeatable = options.repeatable,
+                                    .text = {}},
                                    options.repeatable ? paths.repeatable : paths.versions,
                                    std::chrono::system_clock::now());
   write_revision_file(*context.out, settings.output,
@@ -42,18 +43,12 @@ ExitCode run(const Context& context, const RevisionOptions& options) {
 void add_revision(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("revision", "write a new revision");
   auto options = std::make_shared<RevisionOptions>();
-  static const std::map<std::string, Numbering> numberings{{"timestamp", Numbering::timestamp},
-                                                           {"sequence", Numbering::sequence}};
   command->add_option("MESSAGE", options->message, "what it does; becomes the file's name")
       ->required();
   describe_scope(*command, context.settings, "shared or tenant");
   add_setting(*command, "-s,--schema", context.settings.schemas,
               "a schema of that scope; checked against it, not used else");
-  command->add_option("--numbering", context.settings.numbering, "timestamp or sequence")
-      ->transform(CLI::CheckedTransformer(numberings, CLI::ignore_case))
-      ->default_str("timestamp")
-      ->option_text("timestamp|sequence [timestamp] (Env:TENANTCTL_NUMBERING)")
-      ->envname(variable_of("--numbering"));
+  describe_numbering(*command, context.settings);
   add_switch(*command, "--no-transaction", options->no_transaction,
              "sections run outside a transaction (CREATE INDEX CONCURRENTLY)");
   add_switch(*command, "--repeatable", options->repeatable,

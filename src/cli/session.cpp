@@ -275,7 +275,7 @@ void Session::revive() {
         check_server();
         // What the lost session holds, a schema's lock say, would otherwise be in our own way.
         if (lost.is_known()) {
-          std::vector<pq::Message> messages;
+          std::vector<pq::Message> messages = pq::question_settings();
           messages.push_back(end_orphan(lost));
           pipeline_->wait_for_answer(std::move(messages), deadline());
         }
@@ -305,8 +305,11 @@ void Session::check_server() {
   bool standby = false;
   int pid = 0;
   std::string replication_role;
-  std::vector<pq::Message> messages =
-      pq::session_settings(server_version(), connection_->backend_pid());
+  // Behind a pooler the session is not ours to set.
+  std::vector<pq::Message> messages = pq::question_settings();
+  for (pq::Message& message : pq::session_settings(server_version(), connection_->backend_pid())) {
+    messages.push_back(std::move(message));
+  }
   messages.push_back({.sql = fmt::format("SELECT pg_catalog.pg_is_in_recovery(), a.pid, "
                                          "pg_catalog.current_setting('is_superuser'), {}, "
                                          "pg_catalog.current_setting('session_replication_role') "

@@ -6,6 +6,7 @@
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/registration.h"
+#include "cli/shared_rows.h"
 #include "cli/survey.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenants.h"
@@ -26,40 +27,16 @@ struct TenantOptions {
   std::size_t count = 0;
   std::string prefix;
   std::string from_file;
+  std::string isolation = "schema";
+  std::string home;
   NewcomerOptions newcomer;
+  HomeTables tables;
   DatabaseOptions databases;
   bool force = false;
 };
 
 SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
   return {session.pipeline(), table, settings.version_table};
-}
-
-// What was made before a revision failed is taken away again: a tenant is whole or not there.
-void undo_failed(const Context& context, Session& session, Report& report) {
-  for (SchemaReport& schema : report.schemas) {
-    const bool made_something = schema.steps > 0 || schema.revision > 0;
-    if (!is_problem(schema.result) || !made_something)
-      continue;
-    const VersionTable table(SchemaName::existing(schema.schema),
-                             table_options(context.settings, session.run_id()));
-    try {
-      session.revive();
-      drop_of(session, table, context.settings).run(0, session.deadline());
-      schema.revision = 0;
-      schema.steps = 0;
-      if (schema.failure) {
-        std::string& hint = schema.failure->hint;
-        hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
-      }
-    } catch (const Error& error) {
-      if (!schema.failure)
-        schema.failure = std::make_unique<Failure>();
-      schema.failure->hint = fmt::format(
-          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
-          error.what(), schema.schema);
-    }
-  }
 }
 
 // A tenant's names come one way only.
@@ -110,10 +87,22 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
   TenantOptions options = given;
   if (!options.from_file.empty())
     options.names = read_names(options.from_file, "file");
+  if (options.isolation == "rows") {
+    check_newcomer(options.newcomer, options.names.size() + options.count);
+    return create_rows_tenants(context,
+                               {.slugs = std::move(options.names),
+                                .count = options.count,
+                                .prefix = options.prefix,
+                                .home = options.home},
+                               options.newcomer);
+  }
+  if (!options.home.empty()) {
+    throw UsageError("--home is for tenants of shared rows", "Say --isolation rows as well.");
+  }
   if (options.count > 0)
     next_names(options.prefix, {}, 1);
   check_newcomer(options.newcomer, options.names.size());
-  if (options.databases.is_asked_for()) {
+  if (options.isolation == "database") {
     return create_databases(context, read_folders(context),
                             {options.names, options.count, options.prefix}, options.databases,
                             options.newcomer);
@@ -154,13 +143,22 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
                         {.allow_out_of_order = false, .missing = missing});
   };
   migration.after = [&](Session& session, Report& report) {
-    undo_failed(context, session, report);
+    registration.grant(session, report);
+    undo_failed_tenants(context, session, report);
+    registration.drop_roles(session, report);
     registration.end(session, report);
   };
   migration.schemas = options.names;
   if (!context.settings.from.empty())
     return migrate(context, folders, migration);
   Session session(context);
+  // What waits in the pool has no role of its own.
+  if (options.names.size() == 1 && options.newcomer.runtime_role.empty() &&
+      !context.settings.dry_run && !context.settings.sql) {
+    if (const auto code =
+            claim_tenant(context, session, folders, options.names.front(), options.newcomer))
+      return *code;
+  }
   if (options.count > 0) {
     migration.schemas = next_names(
         options.prefix,
@@ -189,6 +187,15 @@ std::string state_text(const FoundSchema& found, bool marked) {
       break;
   }
   return "missing";
+}
+
+// What stands there for others says so, if there is nothing worse to say.
+void tell_places(const std::vector<TenantPlace>& places, TenantList& list) {
+  for (TenantList::Tenant& tenant : list.tenants) {
+    const auto place = std::ranges::find(places, tenant.schema, &TenantPlace::schema);
+    if (place != places.end() && tenant.state == "ok")
+      tenant.state = place->is_home() ? "home" : "pool";
+  }
 }
 
 std::string state_text(Standing::State state) {
@@ -254,6 +261,7 @@ ExitCode run_list(const Context& context) {
                             .revision = mark ? revision_text(folders.tenant, mark->head) : "-",
                             .state = state_text(found, mark.has_value())});
   }
+  tell_places(tenant_places(context, session).all(), list);
   std::ranges::sort(list.tenants, {}, &TenantList::Tenant::schema);
   write_tenants(*context.out, context.settings.output, list);
   return std::ranges::count(list.tenants, "unavailable", &TenantList::Tenant::state) == 0
@@ -339,27 +347,71 @@ void drop_tenant(const Context& context, Session& session, const std::string& na
   }
 }
 
-// Whoever lived there alone lives nowhere any more.
-void forget_dropped(const Context& context, Session& session, const std::string& schema) {
-  TenantRegistry registry = tenant_registry(context, session);
+// Who lives in the schemas. Read before anything is dropped: what is gone must not end in a
+// question.
+std::vector<RegisteredTenant> inhabitants(TenantRegistry& registry,
+                                          const std::vector<std::string>& schemas) {
   if (!registry.is_installed())
-    return;
-  std::vector<std::string> slugs;
-  for (const RegisteredTenant& tenant : registry.find({schema})) {
-    if (tenant.is_here() && tenant.schema == schema)
-      slugs.push_back(tenant.slug);
+    return {};
+  std::vector<RegisteredTenant> tenants = registry.find(schemas);
+  std::erase_if(tenants, [&schemas](const RegisteredTenant& tenant) {
+    return !tenant.is_here() || std::ranges::find(schemas, tenant.schema) == schemas.end();
+  });
+  for (RegisteredTenant& tenant : tenants) {
+    // One role for many is nobody's own, and stays.
+    if (!tenant.runtime_role.empty() &&
+        registry.schemas_of_roles({tenant.runtime_role}).size() != 1)
+      tenant.runtime_role.clear();
   }
-  if (!slugs.empty())
-    registry.remove(slugs);
+  return tenants;
+}
+
+// Whoever lived there alone lives nowhere any more.
+void forget_dropped(const Context& context, Session& session,
+                    const std::vector<RegisteredTenant>& registered, const std::string& schema) {
+  const auto tenant = std::ranges::find(registered, schema, &RegisteredTenant::schema);
+  if (tenant == registered.end())
+    return;
+  if (!tenant->runtime_role.empty())
+    runtime_roles(context, session).drop(tenant->runtime_role);
+  tenant_registry(context, session).remove({tenant->slug});
+}
+
+// Of the names those that are homes of shared rows; a home goes when nobody lives there.
+std::vector<std::string> homes_to_drop(const Context& context, Session& session,
+                                       const std::vector<std::string>& names) {
+  std::vector<std::string> homes;
+  for (const TenantPlace& place : tenant_places(context, session).all()) {
+    if (std::ranges::count(names, place.schema) == 0)
+      continue;
+    if (!place.is_home()) {
+      throw UsageError(fmt::format("\"{}\" is of the pool, and nobody's yet", place.schema),
+                       "tenantctl tenant pool --keep 0 empties the pool.");
+    }
+    homes.push_back(place.schema);
+  }
+  return homes;
+}
+
+void close_homes(const Context& context, Session& session, const std::vector<std::string>& homes) {
+  for (const std::string& home : homes) {
+    if (tenant_places(context, session).close_home(home))
+      continue;
+    throw UsageError(fmt::format("\"{}\" is a home of shared rows, and tenants live there", home),
+                     "Drop them first, by their slugs. Nothing was dropped.");
+  }
 }
 
 ExitCode run_drop(const Context& context, const TenantOptions& options) {
-  for (const std::string& name : options.names)
-    SchemaName::existing(name);
+  std::vector<std::string> names = options.names;
+  for (const std::string& name : names) {
+    if (!TenantRegistry::is_slug(name))
+      SchemaName::existing(name);
+  }
   Session session(context);
-  const auto databases = database_tenants(context, session, options.names);
-  std::vector<std::string> schemas = options.names;
-  std::erase_if(schemas, [&databases](const std::string& name) {
+  const auto sharing = take_rows_tenants(context, session, names);
+  const auto databases = database_tenants(context, session, names);
+  std::erase_if(names, [&databases](const std::string& name) {
     return std::ranges::any_of(databases, [&name](const RegisteredTenant& tenant) {
       return tenant.slug == name || tenant.place() == name;
     });
@@ -368,21 +420,33 @@ ExitCode run_drop(const Context& context, const TenantOptions& options) {
     throw UsageError("--force is for tenants with a database of their own",
                      "A schema is dropped whoever is connected.");
   }
-  for (const std::string& name : schemas)
+  for (const std::string& name : names)
+    SchemaName::existing(name);
+  const std::vector<std::string> homes = homes_to_drop(context, session, names);
+  for (const std::string& name : names)
     check_droppable(session, context, name);
+  check_erasable(context, session, sharing, options.tables);
   check_droppable_databases(context, session, databases, options.databases.admin_url);
   if (!confirm(context,
                fmt::format("Drop {} with everything in {}?", fmt::join(options.names, ", "),
                            options.names.size() == 1 ? "it" : "them"))) {
     throw UsageError("not confirmed: nothing was dropped");
   }
-  for (const std::string& name : schemas) {
+  TenantRegistry registry = tenant_registry(context, session);
+  const std::vector<RegisteredTenant> registered = inhabitants(registry, names);
+  close_homes(context, session, homes);
+  for (const std::string& name : names) {
     drop_tenant(context, session, name);
-    forget_dropped(context, session, name);
+    forget_dropped(context, session, registered, name);
   }
-  for (const RegisteredTenant& tenant : databases)
+  for (const std::string& home : homes)
+    tenant_places(context, session).forget_home(home);
+  for (const RegisteredTenant& tenant : databases) {
     drop_database(context, session, tenant, options.databases.admin_url, options.force);
-  write_drop(*context.out, context.settings.output, options.names);
+    names.push_back(tenant.slug);
+  }
+  write_dropped(*context.out, context.settings.output, names,
+                drop_rows_tenants(context, session, sharing, options.tables));
   return ExitCode::ok;
 }
 
@@ -441,10 +505,6 @@ CLI::Option* describe_admin(CLI::App& command, DatabaseOptions& options) {
 
 void describe_databases(CLI::App& command, DatabaseOptions& options) {
   const auto describe = [](CLI::Option* option) { option->group("Databases"); };
-  describe(add_setting(command, "--isolation", options.isolation,
-                       "schema, or database: one for each tenant")
-               ->check(CLI::IsMember({"schema", "database"}))
-               ->capture_default_str());
   describe(add_setting(command, "--database-prefix", options.prefix,
                        "of the database's name, in front of the tenant's")
                ->capture_default_str());
@@ -469,6 +529,12 @@ void add_create(CLI::App& tenant, Context& context) {
               "of the names: tenant_ makes tenant_00001, behind the highest there is");
   add_setting(*command, "--from-file", options->from_file,
               "file of names, one a line; - is standard input");
+  add_setting(*command, "--isolation", options->isolation,
+              "schema or database: one of its own; rows: a row of the registry, NAME is the slug")
+      ->check(CLI::IsMember({"schema", "database", "rows"}))
+      ->capture_default_str();
+  add_setting(*command, "--home", options->home,
+              "schema that tenants of shared rows share, made if it is missing; else the only one");
   const auto describe = [](CLI::Option* option) { option->group("Registry"); };
   describe(add_setting(*command, "--slug", options->newcomer.slug,
                        "identifier; else the schema's name"));
@@ -479,6 +545,10 @@ void add_create(CLI::App& tenant, Context& context) {
   describe(add_setting(*command, "--metadata", options->newcomer.traits.metadata,
                        "JSON object of your own")
                ->capture_default_str());
+  describe(add_setting(*command, "--runtime-role", options->newcomer.runtime_role,
+                       "role as which sessions work: its name, or per-tenant for one each"));
+  describe(add_setting(*command, "--runtime-member", options->newcomer.members,
+                       "role that may become the tenants' own, the application's (repeatable)"));
   describe_databases(*command, options->databases);
   describe_common(*command, context);
   describe_run(*command, context.settings);
@@ -499,11 +569,15 @@ void add_list(CLI::App& tenant, Context& context) {
 }
 
 void add_drop(CLI::App& tenant, Context& context) {
-  CLI::App* command =
-      tenant.add_subcommand("drop", "remove a tenant's schema or database, and all in it");
+  CLI::App* command = tenant.add_subcommand("drop", "remove a tenant with everything in it");
   auto options = std::make_shared<TenantOptions>();
-  command->add_option("NAME", options->names, "schema to drop; with a database, the tenant")
+  command
+      ->add_option("NAME", options->names,
+                   "schema, or slug of a tenant of shared rows or with a database")
       ->required();
+  describe_home_tables(*command, options->tables);
+  add_duration(*command, "--lock-wait", context.settings.lock_wait,
+               "patience with transactions that had entered a tenant of shared rows");
   describe_admin(*command, options->databases);
   add_switch(*command, "--force", options->force, "end the sessions that use the database")
       ->group("Databases");
@@ -534,6 +608,32 @@ void add_adopt(CLI::App& tenant, Context& context) {
 
 }  // namespace
 
+void undo_failed_tenants(const Context& context, Session& session, Report& report) {
+  for (SchemaReport& schema : report.schemas) {
+    const bool made_something = schema.steps > 0 || schema.revision > 0;
+    if (!is_problem(schema.result) || !made_something)
+      continue;
+    const VersionTable table(SchemaName::existing(schema.schema),
+                             table_options(context.settings, session.run_id()));
+    try {
+      session.revive();
+      drop_of(session, table, context.settings).run(0, session.deadline());
+      schema.revision = 0;
+      schema.steps = 0;
+      if (schema.failure) {
+        std::string& hint = schema.failure->hint;
+        hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
+      }
+    } catch (const Error& error) {
+      if (!schema.failure)
+        schema.failure = std::make_unique<Failure>();
+      schema.failure->hint = fmt::format(
+          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
+          error.what(), schema.schema);
+    }
+  }
+}
+
 void add_tenant(CLI::App& app, Context& context) {
   CLI::App* tenant = app.add_subcommand("tenant", "the life of a tenant");
   tenant->require_subcommand(1);
@@ -541,6 +641,7 @@ void add_tenant(CLI::App& app, Context& context) {
   add_list(*tenant, context);
   add_drop(*tenant, context);
   add_adopt(*tenant, context);
+  add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);
   add_example(*tenant, "tenantctl tenant create tenant_acme");
 }

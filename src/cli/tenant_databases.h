@@ -11,14 +11,11 @@ namespace tenantctl::cli {
 
 /// What the command line says about tenants that have a database each.
 struct DatabaseOptions {
-  std::string isolation = "schema";  ///< or `database`
-  std::string prefix = "tenant_";    ///< of the databases' names, in front of the tenant's
-  std::string schema = "tenant";     ///< of the tenant, in its database
-  std::string source;                ///< the template that the tool keeps at head; empty: none
-  std::string cluster;               ///< out of [clusters]; empty: this server
-  std::string admin_url;             ///< a role that may create databases; empty: as ever
-
-  bool is_asked_for() const { return isolation == "database"; }
+  std::string prefix = "tenant_";  ///< of the databases' names, in front of the tenant's
+  std::string schema = "tenant";   ///< of the tenant, in its database
+  std::string source;              ///< the template that the tool keeps at head; empty: none
+  std::string cluster;             ///< out of [clusters]; empty: this server
+  std::string admin_url;           ///< a role that may create databases; empty: as ever
 };
 
 /// Which tenants are to be made: named, or so many with a prefix.

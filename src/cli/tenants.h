@@ -1,6 +1,11 @@
 #pragma once
 
+#include <optional>
+
+#include "cli/registration.h"
 #include "cli/session.h"
+#include "tenant/runtime_roles.h"
+#include "tenant/tenant_places.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl::cli {
@@ -9,6 +14,28 @@ namespace tenantctl::cli {
 inline TenantRegistry tenant_registry(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
+
+/// The roles as which its tenants' sessions work.
+inline RuntimeRoles runtime_roles(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.version_table, context.settings.answer_timeout};
+}
+
+/// Its homes of shared rows, and its pool.
+inline TenantPlaces tenant_places(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
+/// Takes away again what was made of tenants that failed: a tenant is whole or not there.
+void undo_failed_tenants(const Context& context, Session& session, Report& report);
+
+/// Has a tenant of the pool, at the folder's head, become this one. Nothing where the pool has
+/// none.
+std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
+                                     const Folders& folders, const std::string& schema,
+                                     const NewcomerOptions& options);
+
+/// pool, below `tenant`.
+void add_tenant_pool(CLI::App& tenant, Context& context);
 
 /// suspend, resume and archive, below `tenant`.
 void add_tenant_states(CLI::App& tenant, Context& context);

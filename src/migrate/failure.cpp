@@ -59,6 +59,27 @@ Verdict verdict_of(std::string_view code) {
   return code == refusal::foreign ? Verdict::foreign : Verdict::failed;
 }
 
+// It never ran: behind a failed segment, or because the session lost our prepared statements
+// (26000), which are sent again.
+bool is_refused(const pq::ServerFields& error, Part part) {
+  if (part == Part::begin) {
+    return error.is("25P02");
+  }
+  return (part == Part::fence || part == Part::settings) && error.is("26000");
+}
+
+// Another run made the schema or the table first, or took it away.
+bool is_moved(const pq::ServerFields& error, Part part) {
+  if (part == Part::install) {
+    return error.is("42P06") || error.is("42P07") || error.is("23505");
+  }
+  return part == Part::fence && (error.is("42P01") || error.is("3F000"));
+}
+
+bool is_exhausted(const pq::ServerFields& error) {
+  return error.is("53100") || error.is("53200") || error.is("53400");
+}
+
 }  // namespace
 
 Verdict verdict_of(const pq::ServerFields& error, Part part) {
@@ -69,24 +90,16 @@ Verdict verdict_of(const pq::ServerFields& error, Part part) {
   if (is_ours && refusal) {
     return verdict_of(refusal->code);
   }
-  // 26000: the session lost our prepared statements; they are sent again.
-  const bool unprepared = (part == Part::fence || part == Part::settings) && error.is("26000");
-  if (unprepared || (part == Part::begin && error.is("25P02"))) {
+  if (is_refused(error, part)) {
     return Verdict::refused;
   }
   if (is_contention(error)) {
     return Verdict::contention;
   }
-  // Another run made the schema or the table first.
-  const bool exists = error.is("42P06") || error.is("42P07") || error.is("23505");
-  if (part == Part::install && exists) {
+  if (is_moved(error, part)) {
     return Verdict::moved;
   }
-  if (part == Part::fence && (error.is("42P01") || error.is("3F000"))) {
-    return Verdict::moved;
-  }
-  const bool no_room = error.is("53100") || error.is("53200") || error.is("53400");
-  return no_room ? Verdict::exhausted : Verdict::failed;
+  return is_exhausted(error) ? Verdict::exhausted : Verdict::failed;
 }
 
 Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin, const Step& step,

@@ -48,9 +48,11 @@ std::string settings(const MigrateOptions& options, std::string_view search_path
     sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
   }
   // Without its triggers the guard guards nothing. Only a superuser may set it, and there nearly
-  // always is nothing to set; a role whose database says otherwise is refused by the server.
+  // always is nothing to set; a role whose database says otherwise is refused by the server. The
+  // operator with its schema: behind the RESET ALL of a pooler's session the path is the role's.
   sql +=
-      ", CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin' "
+      ", CASE WHEN pg_catalog.current_setting('session_replication_role') "
+      "OPERATOR(pg_catalog.<>) 'origin' "
       "THEN pg_catalog.set_config('session_replication_role', 'origin', true) END";
   // A server that notices a dead client ends its statement and frees the locks; 14 and later.
   if (options.server_version >= 140000) {

@@ -21,6 +21,7 @@ Json roles_json(const GateState& state) {
     json["role"] = role.name;
     json["may_log_in"] = role.may_log_in;
     json["may_enter"] = role.may_enter;
+    json["may_claim"] = role.may_claim;
     if (!role.looks_across.empty()) {
       json["looks_across"] = role.looks_across;
     }
@@ -57,10 +58,10 @@ void write_gate(std::ostream& out, Format format, const GateState& state) {
   }
   out << fmt::format("gate, version {}\nsearch_path: <tenant>{}\n\n", state.version,
                      escaped_name(state.path_behind));
-  std::vector<std::vector<std::string>> rows{{"ROLE", "LOGIN", "ENTERS", "LOOKS ACROSS"}};
+  std::vector<std::vector<std::string>> rows{{"ROLE", "LOGIN", "ENTERS", "CLAIMS", "LOOKS ACROSS"}};
   for (const GateRole& role : state.roles) {
     rows.push_back({escaped_name(role.name), role.may_log_in ? "yes" : "no",
-                    role.may_enter ? "yes" : "no",
+                    role.may_enter ? "yes" : "no", role.may_claim ? "yes" : "no",
                     role.looks_across.empty() ? "no" : role.looks_across});
   }
   write_table(out, rows);

@@ -55,7 +55,9 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
     Json json = json_document("registry check");
     for (const auto& [key, names] :
          {Part{"missing", findings.missing}, Part{"unversioned", findings.unversioned},
-          Part{"unregistered", findings.unregistered}, Part{"unfinished", findings.unfinished}})
+          Part{"unregistered", findings.unregistered}, Part{"unfinished", findings.unfinished},
+          Part{"homeless", findings.homeless}, Part{"broken_homes", findings.broken_homes},
+          Part{"broken_pool", findings.broken_pool}})
       json[std::string(key)] = names;
     out << json_text(json) << '\n';
     return;
@@ -68,7 +70,10 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
        {Part{"registered, but there is no such schema, or database", findings.missing},
         Part{"registered, but the schema has no version table of ours", findings.unversioned},
         Part{"a version table, but not registered", findings.unregistered},
-        Part{"provisioning or deleting, and nobody is at it", findings.unfinished}}) {
+        Part{"provisioning or deleting, and nobody is at it", findings.unfinished},
+        Part{"shares rows in a schema that is no home of shared rows", findings.homeless},
+        Part{"a home of shared rows that is not there, or not complete", findings.broken_homes},
+        Part{"of the pool, but not there, or not complete", findings.broken_pool}}) {
     for (const std::string& name : names)
       out << fmt::format("{}: {}\n", escaped_name(name), what);
   }
@@ -102,6 +107,33 @@ void write_registry_init(std::ostream& out, std::ostream& err, Format format,
     err << fmt::format("tenantctl: nor can {} more\n", result.skipped.size() - shown);
   if (!result.skipped.empty())
     err << "HINT: A slug is a lower-case letter, then a-z, 0-9, _ and -, and nobody else's.\n";
+}
+
+void write_pool(std::ostream& out, Format format, const PoolResult& result) {
+  if (format == Format::json) {
+    Json json = json_document("tenant pool");
+    json["ready"] = result.ready;
+    json["made"] = result.made;
+    json["removed"] = result.removed;
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("pool: {} ready ({} made, {} removed)\n", result.ready, result.made.size(),
+                     result.removed.size());
+}
+
+void write_claimed(std::ostream& out, Format format, const std::string& slug,
+                   const std::string& schema) {
+  if (format == Format::json) {
+    Json json = json_document("tenant create");
+    json["isolation"] = "schema";
+    json["from_pool"] = true;
+    json["tenants"] = Json::array();
+    json["tenants"].push_back(Json{{"tenant", slug}, {"schema", schema}, {"result", "ready"}});
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("ready {}, from the pool\n", escaped_name(slug));
 }
 
 }  // namespace tenantctl

@@ -35,15 +35,30 @@ struct TenantResult {
 void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
                           std::string_view command, const std::vector<TenantResult>& results);
 
+/// A pool of tenants after `tenant pool`.
+struct PoolResult {
+  std::size_t ready = 0;
+  std::vector<std::string> made;     ///< or completed
+  std::vector<std::string> removed;  ///< more than was asked for
+};
+void write_pool(std::ostream& out, Format format, const PoolResult& result);
+/// A tenant that was taken from the pool.
+void write_claimed(std::ostream& out, Format format, const std::string& slug,
+                   const std::string& schema);
+
 /// Where registry and schemas disagree.
 struct RegistryFindings {
   std::vector<std::string> missing;       ///< slugs of tenants whose schema is not there
   std::vector<std::string> unversioned;   ///< slugs whose schema has no version table of ours
   std::vector<std::string> unregistered;  ///< schemas with a version table
   std::vector<std::string> unfinished;    ///< slugs: provisioning, and nobody makes them
+  std::vector<std::string> homeless;      ///< slugs of shared rows whose home is none
+  std::vector<std::string> broken_homes;  ///< homes that are not there, or not complete
+  std::vector<std::string> broken_pool;   ///< the same of the pool
 
   bool is_empty() const {
-    return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty();
+    return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty() &&
+           homeless.empty() && broken_homes.empty() && broken_pool.empty();
   }
 };
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings);

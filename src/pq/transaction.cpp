@@ -15,6 +15,10 @@ Message begin(Access access) {
                                              : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 }
 
+// As a plain SET, which takes no snapshot: one that is serializable and deferrable by default would
+// wait for it until every serializable writer is done.
+Message read_committed() { return {.sql = "SET transaction_isolation = 'read committed'"}; }
+
 // A role may limit a whole transaction since 17.
 bool limits_transactions(int server_version) { return server_version >= 170000; }
 
@@ -53,11 +57,17 @@ std::vector<Message> session_settings(int server_version, int only_backend) {
     sql +=
         fmt::format(" WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}", only_backend);
   }
-  // As a plain SET, which takes no snapshot: one that is serializable and deferrable by default
-  // would wait for it until every serializable writer is done.
   std::vector<Message> messages;
-  messages.push_back({.sql = "SET transaction_isolation = 'read committed'"});
+  messages.push_back(read_committed());
   messages.push_back({.sql = std::move(sql)});
+  return messages;
+}
+
+std::vector<Message> question_settings() {
+  std::vector<Message> messages;
+  messages.push_back(read_committed());
+  messages.push_back(
+      {.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"});
   return messages;
 }
 

@@ -24,6 +24,12 @@ void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access a
 /// One flight, or the beginning of one; given a backend's pid, only a session with that one.
 std::vector<Message> session_settings(int server_version, int only_backend = 0);
 
+/// What the flight of a question begins with that stands in no transaction block: the server takes
+/// such a flight as one transaction, and these hold for it alone. A pooler's session, and one that
+/// was made anew, has the role's settings: a path with others in front of pg_catalog, an isolation
+/// that waits for writers.
+std::vector<Message> question_settings();
+
 /// Sends ROLLBACK if the last flight left a failed or open transaction.
 void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline);
 

@@ -54,6 +54,9 @@ std::string next_digits(const NewRevision& revision, const RevisionFolder& folde
 }
 
 std::string text_of(const NewRevision& revision) {
+  if (!revision.text.empty()) {
+    return revision.text;
+  }
   if (revision.repeatable) {
     return "-- Applied again whenever it changes: CREATE OR REPLACE and the like.\n\n"
            "-- migrate:up\n\n";

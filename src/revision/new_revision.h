@@ -19,6 +19,7 @@ struct NewRevision {
   Numbering numbering = Numbering::timestamp;
   bool transaction = true;
   bool repeatable = false;  ///< named by the slug alone, one section
+  std::string text = {};    ///< the whole file; empty: its sections, to be filled in
 };
 
 /// `add invoices!` -> `add_invoices`; at most 80 bytes. Throws UsageError if nothing is left.

@@ -134,12 +134,7 @@ void Job::judge(pq::Deadline now) {
       finish(Result::failed, outcome.failure);
       break;
     case Verdict::exhausted:
-      if (outcome.failure->sqlstate == "53200" && makes_room_ && makes_room_()) {
-        judge_contention(outcome, now);
-        break;
-      }
-      exhausted_ = outcome.failure->message;
-      finish(Result::failed, outcome.failure);
+      judge_exhausted(outcome, now);
       break;
     case Verdict::contention:
       judge_contention(outcome, now);
@@ -151,25 +146,42 @@ void Job::judge(pq::Deadline now) {
       read_again(now);
       break;
     case Verdict::refused:
-      // Nothing of it ran; with earlier steps done the plan no longer fits.
-      if (outcome.steps_done == 0) {
-        start(*plan_);
-      } else {
-        read_again(now);
-      }
+      judge_refused(outcome, now);
       break;
     case Verdict::gone:
-      if (missing_ == Missing::schema) {
-        read_again(now);
-      } else {
-        finish(Result::gone);
-      }
+      judge_gone(now);
       break;
     case Verdict::foreign:
       finish(Result::foreign, failure_of("its version table is not ours alone",
                                          "Look at the table's owner, triggers and rules; --owner "
                                          "names roles to trust."));
       break;
+  }
+}
+
+void Job::judge_exhausted(const Outcome& outcome, pq::Deadline now) {
+  if (outcome.failure->sqlstate == "53200" && makes_room_ && makes_room_()) {
+    judge_contention(outcome, now);
+    return;
+  }
+  exhausted_ = outcome.failure->message;
+  finish(Result::failed, outcome.failure);
+}
+
+// Nothing of it ran; with earlier steps done the plan no longer fits.
+void Job::judge_refused(const Outcome& outcome, pq::Deadline now) {
+  if (outcome.steps_done == 0) {
+    start(*plan_);
+  } else {
+    read_again(now);
+  }
+}
+
+void Job::judge_gone(pq::Deadline now) {
+  if (missing_ == Missing::schema) {
+    read_again(now);
+  } else {
+    finish(Result::gone);
   }
 }
 

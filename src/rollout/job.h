@@ -124,6 +124,9 @@ class Job {
   void plan_again(Missing missing);
   void judge(pq::Deadline now);
   void judge_contention(const Outcome& outcome, pq::Deadline now);
+  void judge_exhausted(const Outcome& outcome, pq::Deadline now);
+  void judge_refused(const Outcome& outcome, pq::Deadline now);
+  void judge_gone(pq::Deadline now);
   void judge_busy(const std::optional<Failure>& failure, pq::Deadline now);
   void read_again(pq::Deadline at);
   void finish(Result result, std::optional<Failure> failure = std::nullopt);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/number.h"
+#include "pq/transaction.h"
 
 namespace tenantctl {
 namespace {
@@ -100,7 +101,7 @@ void Watch::ask(const std::vector<Subject>& subjects, pq::Deadline now) {
     }
   }
   arriving_.clear();
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = pq::question_settings();
   messages.push_back({.sql = question(),
                       .values = {pids, names},
                       .on_row = [this](const auto& row) { add(row); }});
@@ -122,7 +123,7 @@ bool Watch::cancel(const std::vector<Backend>& backends, pq::Deadline now) {
     append(pids, fmt::to_string(backend.pid));
     append(starts, fmt::to_string(backend.started));
   }
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = pq::question_settings();
   messages.push_back(
       {.sql = fmt::format(
            "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a "

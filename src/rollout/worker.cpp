@@ -7,6 +7,7 @@
 
 #include "migrate/segment_points.h"
 #include "pq/stop_point.h"
+#include "pq/transaction.h"
 
 namespace tenantctl {
 namespace {
@@ -293,7 +294,7 @@ void Worker::identify() {
   standby_ = false;
   startup_pid_ = connection_->backend_pid();
   server_.clear();
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = pq::question_settings();
   messages.push_back(
       {.sql = fmt::format("SELECT a.pid, {}, pg_catalog.pg_is_in_recovery(), "
                           "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.left("

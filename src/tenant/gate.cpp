@@ -59,6 +59,14 @@ void add_admin_role(std::vector<pq::Message>& messages, const std::string& role)
   add_grants(messages, role);
 }
 
+void add_claim(std::vector<pq::Message>& messages, const std::string& role) {
+  const std::string grantee = quote_identifier(role);
+  messages.push_back({.sql = "GRANT USAGE ON SCHEMA tenantctl TO " + grantee});
+  messages.push_back({.sql = "GRANT EXECUTE ON FUNCTION tenantctl.claim(text, text, text, text, "
+                             "text, jsonb) TO " +
+                             grantee});
+}
+
 std::string path_text(const std::vector<std::string>& schemas) {
   std::string text;
   for (const std::string& schema : schemas) {
@@ -90,6 +98,9 @@ pq::Message read_roles(GateState& state) {
               "pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AND "
               "pg_catalog.has_function_privilege(r.oid, 'tenantctl.enter(text, text)', "
               "'EXECUTE'), "
+              "pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AND "
+              "pg_catalog.has_function_privilege(r.oid, "
+              "'tenantctl.claim(text, text, text, text, text, jsonb)', 'EXECUTE'), "
               "CASE WHEN r.rolsuper THEN 'superuser' WHEN r.rolbypassrls THEN 'BYPASSRLS' "
               "WHEN pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER') THEN 'owner' "
               "WHEN a.oid = r.oid THEN 'admin role' "
@@ -104,8 +115,9 @@ pq::Message read_roles(GateState& state) {
             GateRole role{.name = std::string(row.text(0)),
                           .may_log_in = row.text(1) == "t",
                           .may_enter = row.text(2) == "t",
-                          .looks_across = std::string(row.text(3))};
-            if (role.may_enter || !role.looks_across.empty()) {
+                          .may_claim = row.text(3) == "t",
+                          .looks_across = std::string(row.text(4))};
+            if (role.may_enter || role.may_claim || !role.looks_across.empty()) {
               state.roles.push_back(std::move(role));
             }
           }};
@@ -124,6 +136,9 @@ Installed Gate::install(const GateOptions& options) {
                       .values = {options.version_table, path_text(options.path_behind)}});
   for (const std::string& role : options.runtime_roles) {
     add_grants(messages, role);
+  }
+  for (const std::string& role : options.claim_roles) {
+    add_claim(messages, role);
   }
   if (options.admin_role) {
     add_admin_role(messages, *options.admin_role);
@@ -153,6 +168,38 @@ std::optional<GateState> Gate::show() {
     return std::nullopt;
   }
   return state;
+}
+
+bool Gate::claim(const NewTenant& tenant, const TenantTraits& traits,
+                 const std::string& minimum_revision) {
+  constexpr std::string_view empty_pool = "TG007";
+  constexpr std::string_view unique = "23505";
+  constexpr std::string_view duplicate_schema = "42P06";
+  constexpr std::string_view check = "23514";
+  constexpr std::string_view bad_text = "22P02";
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT tenantctl.claim($1, $2, $3, $4, $5, $6)",
+       .values = {tenant.slug, tenant.name,
+                  minimum_revision.empty() ? std::nullopt : std::optional(minimum_revision),
+                  tenant.schema, traits.tier, traits.metadata}});
+  try {
+    components_.write(gate_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    if (error.is(empty_pool)) {
+      return false;
+    }
+    if (error.is(unique) || error.is(duplicate_schema)) {
+      throw UsageError(
+          fmt::format("a tenant {}, or schema {}, is there already", tenant.slug, tenant.schema),
+          "tenantctl tenant list shows all. Nothing was made.");
+    }
+    if (error.is(bad_text) || error.is(check)) {
+      throw UsageError("the metadata is no JSON object", "Write --metadata '{\"plan\": \"pro\"}'.");
+    }
+    throw;
+  }
+  return true;
 }
 
 }  // namespace tenantctl

@@ -6,6 +6,7 @@
 
 #include "pq/pipeline.h"
 #include "tenant/components.h"
+#include "tenant/tenant_registry.h"
 
 namespace tenantctl {
 
@@ -15,6 +16,7 @@ struct GateOptions {
   std::string version_table = "tenantctl_version";
   std::vector<std::string> path_behind = {};    ///< schemas behind the tenant's, in this order
   std::vector<std::string> runtime_roles = {};  ///< may enter from now on, besides those that may
+  std::vector<std::string> claim_roles = {};    ///< may claim tenants of the pool from now on
   std::optional<std::string> admin_role = {};   ///< may look across tenants; nothing: as it is
 };
 
@@ -23,6 +25,7 @@ struct GateRole {
   std::string name;
   bool may_log_in = false;
   bool may_enter = false;
+  bool may_claim = false;    ///< tenants of the pool
   std::string looks_across;  ///< why it may look across tenants; empty: it may not
 };
 
@@ -52,6 +55,12 @@ class Gate {
 
   /// Nothing where there is no gate.
   std::optional<GateState> show();
+
+  /// Takes a schema of the pool for a tenant that is ready then, in one round trip, if the pool has
+  /// one at `minimum_revision` or behind it. False where it has none. Throws UsageError for a slug
+  /// or a schema that is taken, or metadata that is no JSON object.
+  bool claim(const NewTenant& tenant, const TenantTraits& traits,
+             const std::string& minimum_revision);
 
  private:
   Components components_;

@@ -161,11 +161,78 @@ std::vector<std::string> statements_of_version_1() {
           "tenantctl.looks_across() FROM PUBLIC"};
 }
 
+// Hands a schema of the pool over to a tenant: whoever asks first has it, nobody waits for another.
+// The migrator's lock keeps a schema that is being upgraded where it is. Runs with the owner's
+// rights, which alone may rename the schema.
+constexpr auto create_claim =
+    R"(CREATE FUNCTION tenantctl.claim(slug text, name text DEFAULT NULL,
+  minimum_revision text DEFAULT NULL, schema_name text DEFAULT NULL,
+  tier text DEFAULT 'standard', metadata jsonb DEFAULT '{}') RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  minimum text := substring(minimum_revision FROM '^[0-9]{1,18}');
+  target text := coalesce(claim.schema_name, translate(claim.slug, '-', '_'));
+  taken tenantctl.place;
+  place_oid oid;
+  tried text[] := '{}';
+  made uuid;
+BEGIN
+  IF minimum_revision IS NOT NULL
+     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('%L is no revision', minimum_revision),
+      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
+  END IF;
+  IF target IS NULL OR target COLLATE "C" !~ '^[a-z][a-z0-9_]{0,62}$' OR target LIKE 'pg\_%'
+     OR target IN ('public', 'information_schema', 'tenantctl') THEN
+    RAISE EXCEPTION USING ERRCODE = '42602',
+      MESSAGE = format('%L is no name for a tenant''s schema', target),
+      HINT = 'A lower-case letter first, then a-z, 0-9 and _, at most 63 bytes.';
+  END IF;
+  LOOP
+    SELECT p.* INTO taken FROM tenantctl.place p
+    JOIN pg_namespace n ON n.nspname = p.schema_name::name
+    JOIN tenantctl.gate g ON true
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = g.version_table::name
+      AND c.relkind = 'r' AND c.relowner = n.nspowner
+    WHERE p.purpose = 'pool' AND p.state = 'ready' AND p.schema_name <> ALL (tried)
+      AND (minimum IS NULL OR substring(obj_description(c.oid, 'pg_class')
+             FROM '^tenantctl 1 scope=tenant head=([0-9]{1,19}) ')::numeric >= minimum::numeric)
+    ORDER BY p.created_at, p.schema_name LIMIT 1 FOR UPDATE OF p SKIP LOCKED;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'TG007', MESSAGE = CASE WHEN minimum IS NULL
+          THEN 'the pool of tenants is empty'
+          ELSE format('the pool has no tenant at %s', minimum_revision) END,
+        HINT = 'tenantctl tenant pool fills it; tenantctl upgrade-all takes it along.';
+    END IF;
+    SELECT n.oid INTO place_oid FROM pg_namespace n WHERE n.nspname = taken.schema_name::name;
+    EXIT WHEN place_oid IS NOT NULL AND pg_try_advisory_xact_lock(1952670769, place_oid::int4);
+    tried := tried || taken.schema_name;
+  END LOOP;
+  DELETE FROM tenantctl.place p WHERE p.schema_name = taken.schema_name;
+  INSERT INTO tenantctl.tenant (slug, name, tier, isolation, schema_name, state, metadata,
+                                runtime_role)
+  VALUES (claim.slug, coalesce(claim.name, claim.slug), claim.tier, 'schema', target, 'ready',
+          claim.metadata, taken.runtime_role) RETURNING id INTO made;
+  EXECUTE format('ALTER SCHEMA %I RENAME TO %I', taken.schema_name, target);
+  RETURN made;
+END
+$$)";
+
+std::vector<std::string> statements_of_version_2() {
+  return {create_claim,
+          "REVOKE ALL ON FUNCTION tenantctl.claim(text, text, text, text, text, jsonb) "
+          "FROM PUBLIC"};
+}
+
 }  // namespace
 
 const Component& gate_component() {
   static const Component component{
-      .name = "gate", .tables = {"tenant", "gate"}, .versions = {statements_of_version_1()}};
+      .name = "gate",
+      .tables = {"tenant", "gate", "place"},
+      .versions = {statements_of_version_1(), statements_of_version_2()}};
   return component;
 }
 

@@ -9,7 +9,7 @@ namespace tenantctl {
 ///
 /// What the functions raise (class TG is nobody else's) is part of what users are promised:
 /// TG001 unknown, TG002 suspended, TG003 not ready, TG004 too old, TG005 no tenant entered,
-/// TG006 lives in another database.
+/// TG006 lives in another database, TG007 the pool has nobody to hand out.
 const Component& gate_component();
 
 }  // namespace tenantctl

@@ -58,11 +58,26 @@ std::vector<std::string> statements_of_version_1() {
       "FOR EACH ROW EXECUTE FUNCTION tenantctl.tenant_notify()"};
 }
 
+// Schemas at versions like a tenant's, but nobody's own: many tenants' rows, or no tenant yet.
+std::vector<std::string> statements_of_version_2() {
+  return {
+      "CREATE TABLE tenantctl.place (\n"
+      "  schema_name text PRIMARY KEY CHECK (pg_catalog.octet_length(schema_name) BETWEEN 1 AND "
+      "63),\n"
+      "  purpose text NOT NULL CHECK (purpose IN ('rows', 'pool')),\n"
+      "  state text NOT NULL DEFAULT 'provisioning' CHECK (state IN ('provisioning', 'ready')),\n"
+      "  runtime_role text CHECK (pg_catalog.octet_length(runtime_role) BETWEEN 1 AND 63),\n"
+      "  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()\n"
+      ")"};
+}
+
 }  // namespace
 
 const Component& registry_component() {
   static const Component component{
-      .name = "registry", .tables = {"tenant"}, .versions = {statements_of_version_1()}};
+      .name = "registry",
+      .tables = {"tenant", "place"},
+      .versions = {statements_of_version_1(), statements_of_version_2()}};
   return component;
 }
 

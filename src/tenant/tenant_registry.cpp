@@ -4,27 +4,12 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "pq/transaction.h"
 #include "tenant/registry_component.h"
 
 namespace tenantctl {
 namespace {
-
-// As PostgreSQL writes an array of text, every element quoted.
-std::string array_of(const std::vector<std::string>& texts) {
-  std::string array = "{";
-  for (const std::string& text : texts) {
-    array += array.size() > 1 ? ",\"" : "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') {
-        array += '\\';
-      }
-      array += c;
-    }
-    array += '"';
-  }
-  return array + "}";
-}
 
 // Of the session lock by which a run that makes tenants is known to live; the second key is the
 // beginning of the run's id.
@@ -107,6 +92,7 @@ std::vector<std::string> TenantRegistry::adopt(const std::vector<std::string>& s
               "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS w (name) "
               "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.isolation = 'schema' "
               "AND t.schema_name = w.name AND t.database_name IS NULL AND t.cluster IS NULL) "
+              "AND NOT EXISTS (SELECT FROM tenantctl.place p WHERE p.schema_name = w.name) "
               "ON CONFLICT DO NOTHING RETURNING schema_name",
        .values = {array_of(schemas)},
        .on_row = [&adopted](const pq::Row& row) { adopted.emplace_back(row.text(0)); }});
@@ -120,12 +106,14 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   std::vector<std::string> slugs;
   std::vector<std::string> names;
   std::vector<std::string> schemas;
+  std::vector<std::string> roles;
   std::vector<std::string> databases;
   std::vector<std::string> clusters;
   for (const NewTenant& tenant : tenants) {
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
     schemas.push_back(tenant.schema);
+    roles.push_back(tenant.runtime_role);
     databases.push_back(tenant.database);
     clusters.push_back(tenant.cluster);
   }
@@ -140,31 +128,71 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   messages.push_back(
       {.sql = fmt::format(
            "INSERT INTO tenantctl.tenant AS t (slug, name, tier, isolation, schema_name, "
-           "database_name, cluster, state, metadata) SELECT w.slug, w.name, "
+           "database_name, cluster, state, runtime_role, metadata) SELECT w.slug, w.name, "
            "$4::pg_catalog.text, CASE w.database WHEN '' THEN 'schema' ELSE 'database' END, "
            "w.schema, NULLIF(w.database, ''), NULLIF(w.cluster, ''), 'provisioning', "
+           "NULLIF(w.role, ''), "
            "CASE WHEN pg_catalog.jsonb_typeof($5::pg_catalog.jsonb) = 'object' THEN "
            "$5::pg_catalog.jsonb || pg_catalog.jsonb_build_object('tenantctl', "
            "pg_catalog.jsonb_build_object('run', $6::pg_catalog.text)) "
            "ELSE $5::pg_catalog.jsonb END "
            "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
            "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
-           "pg_catalog.unnest($7::pg_catalog.text[]), pg_catalog.unnest($8::pg_catalog.text[])) "
-           "AS w (slug, name, schema, database, cluster) ON CONFLICT (slug) DO UPDATE "
-           "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata "
+           "pg_catalog.unnest($7::pg_catalog.text[]), pg_catalog.unnest($8::pg_catalog.text[]), "
+           "pg_catalog.unnest($9::pg_catalog.text[])) "
+           "AS w (slug, name, schema, role, database, cluster) WHERE w.database <> '' OR NOT "
+           "EXISTS (SELECT FROM tenantctl.place p "
+           "WHERE p.schema_name = w.schema) ON CONFLICT (slug) DO UPDATE "
+           "SET name = EXCLUDED.name, tier = EXCLUDED.tier, metadata = EXCLUDED.metadata, "
+           "runtime_role = EXCLUDED.runtime_role "
            "WHERE t.state = 'provisioning' AND t.isolation = EXCLUDED.isolation "
            "AND t.schema_name = EXCLUDED.schema_name "
            "AND t.database_name IS NOT DISTINCT FROM EXCLUDED.database_name "
            "AND t.cluster IS NOT DISTINCT FROM EXCLUDED.cluster AND NOT {}",
            is_being_made()),
        .values = {array_of(slugs), array_of(names), array_of(schemas), traits.tier, traits.metadata,
-                  run_id, array_of(databases), array_of(clusters)}});
+                  run_id, array_of(roles), array_of(databases), array_of(clusters)}});
   messages.push_back(refuse_fewer(run_id, tenants.size()));
   try {
     components_.write(registry_component(), std::move(messages));
   } catch (const pq::ServerError& error) {
     explain_refusal(error);
   }
+}
+
+std::optional<std::string> TenantRegistry::settle(const std::vector<NewTenant>& tenants,
+                                                  const TenantTraits& traits,
+                                                  const std::string& home) {
+  std::vector<std::string> slugs;
+  std::vector<std::string> names;
+  for (const NewTenant& tenant : tenants) {
+    slugs.push_back(tenant.slug);
+    names.push_back(tenant.name);
+  }
+  std::optional<std::string> settled;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      // The home stays one until this is committed.
+      {.sql = "WITH home AS (SELECT p.schema_name AS name FROM tenantctl.place p "
+              "WHERE p.purpose = 'rows' AND p.state = 'ready' AND $5::pg_catalog.text IN ('', "
+              "p.schema_name) AND EXISTS (SELECT FROM pg_catalog.pg_namespace n "
+              "WHERE n.nspname = p.schema_name::pg_catalog.name) AND ($5::pg_catalog.text <> '' "
+              "OR 1 = (SELECT pg_catalog.count(*) FROM tenantctl.place q "
+              "WHERE q.purpose = 'rows')) FOR SHARE OF p) "
+              "INSERT INTO tenantctl.tenant (slug, name, tier, isolation, schema_name, state, "
+              "metadata, runtime_role) SELECT w.slug, w.name, $3::pg_catalog.text, 'rows', h.name, "
+              "'ready', $4::pg_catalog.jsonb, NULLIF($6::pg_catalog.text, '') "
+              "FROM home h CROSS JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
+              "pg_catalog.unnest($2::pg_catalog.text[])) AS w (slug, name) RETURNING schema_name",
+       .values = {array_of(slugs), array_of(names), traits.tier, traits.metadata, home,
+                  traits.runtime_role},
+       .on_row = [&settled](const pq::Row& row) { settled = std::string(row.text(0)); }});
+  try {
+    components_.write(registry_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    explain_refusal(error);
+  }
+  return settled;
 }
 
 void TenantRegistry::finish(const std::vector<std::string>& slugs, const std::string& run_id) {
@@ -243,6 +271,28 @@ std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string
       "'') "
       "|| COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])",
       {array_of(names)});
+}
+
+std::vector<std::string> TenantRegistry::schemas_of_roles(const std::vector<std::string>& roles) {
+  std::vector<std::string> schemas;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT t.schema_name FROM tenantctl.tenant t "
+              "WHERE t.runtime_role = ANY ($1::pg_catalog.text[])",
+       .values = {array_of(roles)},
+       .on_row = [&schemas](const pq::Row& row) { schemas.emplace_back(row.text(0)); }});
+  components_.read(registry_component(), std::move(messages));
+  return schemas;
+}
+
+std::vector<std::string> TenantRegistry::slugs_like(const std::string& like) {
+  std::vector<std::string> slugs;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT t.slug FROM tenantctl.tenant t WHERE t.slug LIKE $1",
+                      .values = {like},
+                      .on_row = [&slugs](const pq::Row& row) { slugs.emplace_back(row.text(0)); }});
+  components_.read(registry_component(), std::move(messages));
+  return slugs;
 }
 
 std::vector<RegisteredTenant> TenantRegistry::elsewhere() {

@@ -31,6 +31,7 @@ struct RegisteredTenant {
   std::string created_at;
   bool is_being_made = false;  ///< provisioning, by a run that lives
 
+  bool has_rows() const { return isolation == "rows" && database.empty() && cluster.empty(); }
   bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
   /// In a database of another name or server; nobody sees it by looking into this one.
   bool is_elsewhere() const { return !database.empty() || !cluster.empty(); }
@@ -44,14 +45,16 @@ struct NewTenant {
   std::string slug;
   std::string name;
   std::string schema;
-  std::string database = {};  ///< empty: this one
-  std::string cluster = {};   ///< empty: this server
+  std::string runtime_role = {};  ///< empty: any that may enter
+  std::string database = {};      ///< empty: this one
+  std::string cluster = {};       ///< empty: this server
 };
 
 /// What new tenants have in common.
 struct TenantTraits {
   std::string tier = "standard";
   std::string metadata = "{}";
+  std::string runtime_role = {};  ///< as which their sessions work; empty: any that may enter
 };
 
 /// All SQL about tenantctl.tenant, where a database's tenants are registered once `registry init`
@@ -81,6 +84,11 @@ class TenantRegistry {
   /// schema is somebody else's, or the metadata is no JSON object.
   void provision(const std::vector<NewTenant>& tenants, const TenantTraits& traits,
                  const std::string& run_id, bool locks);
+  /// Registers tenants whose place is a home of shared rows, as ready, all or none, in one round
+  /// trip. Empty `home`: the only one there is. Returns the home, or nothing, with nobody
+  /// registered, where no such home is ready. Throws UsageError for slugs that are taken.
+  std::optional<std::string> settle(const std::vector<NewTenant>& tenants,
+                                    const TenantTraits& traits, const std::string& home);
   /// From provisioning to ready, of those that this run registered.
   void finish(const std::vector<std::string>& slugs, const std::string& run_id);
   /// Removes the rows of those that this run registered and that never became ready.
@@ -101,6 +109,10 @@ class TenantRegistry {
   /// Those that have one of the names as slug, as schema in this database, or as place elsewhere.
   std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
 
+  /// Schemas of the tenants that work as one of the roles.
+  std::vector<std::string> schemas_of_roles(const std::vector<std::string>& roles);
+  /// Slugs that a LIKE pattern matches.
+  std::vector<std::string> slugs_like(const std::string& like);
   /// Those of `schemas` that are some tenant's, sorted.
   std::vector<std::string> registered(const std::vector<std::string>& schemas);
 

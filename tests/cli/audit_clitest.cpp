@@ -500,7 +500,7 @@ TEST_SUITE("cli/audit") {
     AuditedFleet fleet;
     const std::string& login = fleet.database.second_role();
     fleet.database.execute("GRANT USAGE ON SCHEMA tenantctl TO " + login +
-                           "; GRANT SELECT ON tenantctl.tenant TO " + login);
+                           "; GRANT SELECT ON ALL TABLES IN SCHEMA tenantctl TO " + login);
     const std::string owner = fleet.database.value("SELECT current_user");
     const auto run = fleet.audit({"--probe", "--pairs", "1", "--database-url",
                                   fleet.database.conninfo_as(login), "--owner", owner});

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "support/journal.h"
+#include "support/pooler.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -250,8 +252,14 @@ TEST_SUITE("cli/surroundings") {
   }
 
   // With public before pg_catalog in the path a function or operator there wins over PostgreSQL's.
-  TEST_CASE("what is planted in public is called by nothing of ours on a direct connection") {
+  TEST_CASE("what is planted in public is called by nothing of ours, through a pooler neither") {
+    std::optional<Pooler> pooler;
     OrdinaryProject project;
+    SUBCASE("on a direct connection") {}
+    SUBCASE("through a pooler") {
+      pooler.emplace(3);
+      project.tool.set_variable("DATABASE_URL", pooler->conninfo(project.database, project.role));
+    }
     project.database.execute("CREATE SEQUENCE public.calls; GRANT ALL ON public.calls TO PUBLIC");
     plant(project.database);
     project.database.execute("ALTER DATABASE " + project.database.name() +
@@ -261,8 +269,10 @@ TEST_SUITE("cli/surroundings") {
     project.write("tenant/repeatable/v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;");
     project.must({"upgrade-all"});
     project.must({"tenant", "create", "t1", "t2", "t3"});
-    project.write("tenant/0004_d.sql", "INSERT INTO a VALUES (1);", "SELECT 1;");
-    for (const auto& command : {std::vector<std::string>{"upgrade-all"},
+    // Long enough to be looked at from outside.
+    project.write("tenant/0004_d.sql",
+                  "INSERT INTO a VALUES (1);\nSELECT pg_catalog.pg_sleep(1.5);", "SELECT 1;");
+    for (const auto& command : {std::vector<std::string>{"upgrade-all", "--max-replica-lag", "30s"},
                                 {"status", "--deep"},
                                 {"check", "--deep"},
                                 {"current", "--schema", "t1"},

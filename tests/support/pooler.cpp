@@ -27,8 +27,8 @@ Pooler::~Pooler() {
   process_.wait(5s);
 }
 
-std::string Pooler::conninfo(const TestDatabase& database) const {
-  return pooled_conninfo(database.conninfo(), address());
+std::string Pooler::conninfo(const TestDatabase& database, const std::string& role) const {
+  return pooled_conninfo(database.conninfo_as(role), address());
 }
 
 std::string Pooler::address() const { return "127.0.0.1:" + std::to_string(port_); }

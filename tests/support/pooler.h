@@ -20,7 +20,8 @@ class Pooler {
   Pooler(const Pooler&) = delete;
   Pooler& operator=(const Pooler&) = delete;
 
-  std::string conninfo(const TestDatabase& database) const;
+  /// Of `role`, or of the tests' own.
+  std::string conninfo(const TestDatabase& database, const std::string& role = {}) const;
   std::string address() const;  ///< HOST:PORT
 
   /// What its idle backends were left with: advisory locks, prepared statements, temporary tables

@@ -89,21 +89,10 @@ def operator():
     operator.tenantctl("registry", "init")
     operator.tenantctl("gate", "install", "--runtime-role", "example_app")
     operator.tenantctl("upgrade", "--scope", "shared")
-    operator.tenantctl("tenant", "create", "starter", *ENTERPRISES)
-    # The home of the starters' rows is nobody's own.
-    operator.execute("DELETE FROM tenantctl.tenant WHERE slug = 'starter'")
-    for slug in ENTERPRISES:
-        register(operator, slug, "enterprise", "schema", slug)
-    for slug in STARTERS:
-        register(operator, slug, "starter", "rows", "starter")
+    operator.tenantctl("tenant", "create", *ENTERPRISES, "--tier", "enterprise")
+    operator.tenantctl("tenant", "create", *STARTERS, "--tier", "starter",
+                       "--isolation", "rows", "--home", "starter")
     return operator
-
-
-def register(operator, slug, tier, isolation, schema):
-    operator.execute(
-        "INSERT INTO tenantctl.tenant (slug, name, tier, isolation, schema_name, state) "
-        "VALUES (%s, %s, %s, %s, %s, 'ready') ON CONFLICT (slug) DO UPDATE "
-        "SET tier = excluded.tier, state = 'ready'", slug, slug, tier, isolation, schema)
 
 
 @pytest.fixture(autouse=True)

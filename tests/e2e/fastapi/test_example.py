@@ -1,7 +1,10 @@
+import os
+
+import asyncpg
 import psycopg
 import pytest
 
-from conftest import ENTERPRISES, STARTERS, token
+from conftest import DATABASE, ENTERPRISES, STARTERS, token
 
 EVERYBODY = ENTERPRISES + STARTERS
 
@@ -168,3 +171,38 @@ def test_the_application_owns_nothing_and_cannot_look_into_the_registry(applicat
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             application.execute(sql)
         application.rollback()
+
+
+# --- signing up ------------------------------------------------------------------------------
+
+
+def claim_by_asyncpg(loop, slug):
+    async def claim():
+        connection = await asyncpg.connect(user="example_app", database=DATABASE,
+                                           host=os.environ["PGHOST"], port=os.environ["PGPORT"])
+        try:
+            await connection.execute("SELECT tenantctl.claim($1)", slug)
+            return "claimed"
+        except asyncpg.PostgresError as error:
+            return error.sqlstate
+        finally:
+            await connection.close()
+
+    return loop.run_until_complete(claim())
+
+
+def test_a_sign_up_takes_a_tenant_out_of_the_pool(operator, application, client, loop):
+    operator.tenantctl("gate", "install", "--claim-role", "example_app")
+    with pytest.raises(psycopg.Error) as refused:
+        application.execute("SELECT tenantctl.claim('umbrella')")
+    application.rollback()
+    assert refused.value.sqlstate == "TG007"
+    operator.tenantctl("tenant", "pool", "--keep", "1")
+    application.execute("SELECT tenantctl.claim('umbrella', 'Umbrella Inc')")
+    application.commit()
+    try:
+        client.call("POST", "/notes", "umbrella", {"body": "first"})
+        assert client.bodies("umbrella") == ["first"]
+        assert claim_by_asyncpg(loop, "soylent") == "TG007"
+    finally:
+        operator.tenantctl("tenant", "drop", "umbrella", "--yes")

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "pq/server_error.h"
 #include "support/session.h"
+#include "tenant/gate_component.h"
 #include "tenant/tenant_registry.h"
 
 using namespace tenantctl;
@@ -237,11 +238,34 @@ TEST_SUITE("pg/tenant/gate") {
     CHECK_THROWS_WITH_AS(gate.install({}), "the gate needs the registry of tenants", UsageError);
     TenantRegistry(session.pipeline(), {}).install();
     CHECK(gate.install({}).before == 0);
-    CHECK(gate.install({}).before == 1);
+    CHECK(gate.install({}).before == gate_component().version());
     CHECK_THROWS_AS(gate.install({.runtime_roles = {"no such role"}}), UsageError);
     database.execute("UPDATE tenantctl.component SET version = 99 WHERE name = 'gate'");
     CHECK_THROWS_WITH_AS(gate.install({}),
                          "the gate cannot be used: a newer tenantctl installed it", UsageError);
+  }
+
+  TEST_CASE("version 1 is taken to this version, and is as it was set") {
+    TestDatabase database;
+    Session session(database);
+    TenantRegistry(session.pipeline(), {}).install();
+    Component first = gate_component();
+    first.versions.resize(1);
+    first.tables = {"tenant", "gate"};
+    Components(session.pipeline(), {}, 30s).install(first);
+    database.execute(
+        "UPDATE tenantctl.gate SET admin_role = 'support'; CREATE SCHEMA acme; "
+        "INSERT INTO tenantctl.tenant (slug, name, isolation, schema_name, state) "
+        "VALUES ('acme', 'A', 'schema', 'acme', 'ready')");
+    Gate gate(session.pipeline(), {}, 30s);
+    CHECK_THROWS_AS(gate.show(), UsageError);
+    const Installed installed = gate.install({});
+    CHECK(installed.before == 1);
+    CHECK(installed.after == 2);
+    CHECK(gate.show()->admin_role == "support");
+    CHECK(database.value("BEGIN; SELECT tenantctl.enter('acme') IS NOT NULL") == "t");
+    database.execute("ROLLBACK");
+    CHECK_FALSE(gate.claim({.slug = "b", .name = "B", .schema = "b"}, {}, ""));
   }
 
   TEST_CASE("a planted table in place of ours is refused") {

@@ -55,7 +55,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
     CHECK(std::count(before.begin(), before.end(), -1) == 0);
     CHECK(std::count(before.begin(), before.end(), 0) >= 1);
     CHECK(bench.registry.is_installed());
-    CHECK(bench.registry.install().before == 1);
+    CHECK(bench.registry.install().before == registry_component().version());
   }
 
   TEST_CASE("a component is taken to a newer version in one transaction, or not at all") {
@@ -74,6 +74,22 @@ TEST_SUITE("pg/tenant/tenant_registry") {
     CHECK(installed.before == 1);
     CHECK(installed.after == 2);
     CHECK(components.read(part, messages({"SELECT b FROM tenantctl.part"})));
+  }
+
+  TEST_CASE("version 1, with its tenants, is taken to this version") {
+    Bench bench;
+    Components components(bench.session.pipeline(), {}, std::chrono::seconds(30));
+    Component first = registry_component();
+    first.versions.resize(1);
+    first.tables = {"tenant"};
+    components.install(first);
+    CHECK(bench.insert(columns, "'one', 'One', 'schema', 'one', 'ready'") == "");
+    CHECK_THROWS_AS(bench.registry.all(), UsageError);
+    CHECK(bench.registry.install().before == 1);
+    CHECK(bench.registry.install().before == registry_component().version());
+    CHECK(bench.registry.all().size() == 1);
+    CHECK(bench.database.value("SELECT count(*) FROM tenantctl.place") == "0");
+    CHECK_THROWS_AS(components.read(first, messages({"SELECT 1"})), UsageError);
   }
 
   TEST_CASE("planted tables, triggers and functions are refused") {

@@ -1,0 +1,110 @@
+#include "output/rows_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "base/text.h"
+#include "output/folder_writer.h"
+#include "output/json_document.h"
+
+namespace tenantctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::uint64_t rows_of(const RowsDropped& tenant) {
+  std::uint64_t rows = 0;
+  for (const ErasedRows& table : tenant.tables)
+    rows += table.rows;
+  return rows;
+}
+
+Json dropped_json(const RowsDropped& tenant) {
+  Json json{{"tenant", tenant.slug}, {"home", tenant.home}};
+  json["tables"] = Json::array();
+  for (const ErasedRows& table : tenant.tables)
+    json["tables"].push_back(Json{{"table", table.table}, {"rows", table.rows}});
+  return json;
+}
+
+}  // namespace
+
+void write_rows_created(std::ostream& out, Format format, const RowsCreated& created) {
+  if (format == Format::json) {
+    Json json = json_document("tenant create");
+    json["isolation"] = "rows";
+    json["home"] = created.home;
+    json["home_is_new"] = created.home_is_new;
+    json["tenants"] = Json::array();
+    for (const std::string& slug : created.slugs)
+      json["tenants"].push_back(Json{{"tenant", slug}, {"result", "ready"}});
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (created.home_is_new)
+    out << fmt::format("home {} is ready\n", escaped_name(created.home));
+  constexpr std::size_t shown = 10;
+  for (std::size_t i = 0; i < std::min(shown, created.slugs.size()); ++i)
+    out << fmt::format("ready {}\n", escaped_name(created.slugs[i]));
+  if (created.slugs.size() > shown)
+    out << fmt::format("and {} more, to {}\n", created.slugs.size() - shown, created.slugs.back());
+}
+
+void write_dropped(std::ostream& out, Format format, const std::vector<std::string>& schemas,
+                   const std::vector<RowsDropped>& tenants) {
+  if (tenants.empty()) {
+    write_drop(out, format, schemas);
+    return;
+  }
+  if (format == Format::json) {
+    Json json = json_document("tenant drop");
+    json["dropped"] = schemas;
+    for (const RowsDropped& tenant : tenants)
+      json["dropped"].push_back(tenant.slug);
+    json["rows"] = Json::array();
+    for (const RowsDropped& tenant : tenants)
+      json["rows"].push_back(dropped_json(tenant));
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (!schemas.empty())
+    write_drop(out, format, schemas);
+  for (const RowsDropped& tenant : tenants) {
+    out << fmt::format("dropped {}: {} in {} of {}\n", escaped_name(tenant.slug),
+                       counted(rows_of(tenant), "row"), counted(tenant.tables.size(), "table"),
+                       escaped_name(tenant.home));
+    for (const ErasedRows& table : tenant.tables) {
+      if (table.rows > 0)
+        out << fmt::format("  {}  {}\n", escaped_name(table.table), table.rows);
+    }
+  }
+}
+
+void write_rows_protected(std::ostream& out, Format format, const RowsProtected& result) {
+  if (format == Format::json) {
+    Json json = json_document("rows protect");
+    json["home"] = result.home;
+    json["tables"] = result.tables;
+    json["files"] = result.files;
+    json["warnings"] = result.warnings;
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (result.files.empty()) {
+    out << fmt::format("nothing to protect in home {}\n", escaped_name(result.home));
+    return;
+  }
+  for (const std::string& file : result.files)
+    out << fmt::format("wrote {}\n", escaped_name(file));
+  out << fmt::format("{} of home {} protected by them, once they are applied\n",
+                     counted(result.tables.size(), "table"), escaped_name(result.home));
+  constexpr std::size_t shown = 10;
+  for (std::size_t i = 0; i < std::min(shown, result.warnings.size()); ++i)
+    out << fmt::format("left to you: {}\n", escaped_name(result.warnings[i]));
+  if (result.warnings.size() > shown)
+    out << fmt::format("and {} more, in the first file\n", result.warnings.size() - shown);
+}
+
+}  // namespace tenantctl

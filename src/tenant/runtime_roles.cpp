@@ -1,0 +1,227 @@
+#include "tenant/runtime_roles.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "pq/server_error.h"
+#include "pq/transaction.h"
+
+namespace tenantctl {
+namespace {
+
+constexpr std::size_t most_bytes = 63;
+
+// What our own blocks raise; class TC is nobody else's.
+constexpr std::string_view taken = "TC027";
+constexpr std::string_view insufficient_privilege = "42501";
+constexpr std::string_view undefined_object = "42704";
+constexpr std::string_view dependent_objects = "2BP01";
+
+constexpr std::string_view gate_functions =
+    "tenantctl.admission(text, text), tenantctl.enter(text, text), tenantctl.current_tenant(), "
+    "tenantctl.require_tenant(), tenantctl.leave(), tenantctl.looks_across()";
+
+pq::Message block(const std::string& body) {
+  std::string tag = "$tenantctl$";
+  while (body.find(tag) != std::string::npos) {
+    tag.insert(tag.size() - 1, "_");
+  }
+  return {.sql = fmt::format("DO {0}\nBEGIN\n{1}END\n{0}", tag, body)};
+}
+
+std::string exists(const std::string& role) {
+  return fmt::format("EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = {})",
+                     quote_literal(role));
+}
+
+// CREATE ROLE knows no IF NOT EXISTS; whoever bears the name without our comment is a stranger.
+pq::Message make_role(const std::string& role, const std::string& purpose) {
+  return block(fmt::format(
+      "  IF NOT {0} THEN\n    CREATE ROLE {1} NOLOGIN;\n    COMMENT ON ROLE {1} IS {2};\n"
+      "  ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = {3} AND "
+      "pg_catalog.shobj_description(r.oid, 'pg_authid') = {2} AND NOT r.rolsuper) THEN\n"
+      "    RAISE EXCEPTION USING ERRCODE = '{4}', MESSAGE = {3};\n  END IF;\n",
+      exists(role), quote_identifier(role), quote_literal(purpose), quote_literal(role), taken));
+}
+
+[[noreturn]] void explain(const pq::ServerError& error) {
+  if (error.is(taken)) {
+    throw UsageError(
+        fmt::format("role {} is there, and not ours", escaped_name(error.fields().message)),
+        "Rename it, or name a role of your own with --runtime-role NAME.");
+  }
+  if (error.is(insufficient_privilege)) {
+    throw UsageError(
+        fmt::format("the runtime role cannot be made: {}", told(error.fields().message)),
+        "Roles are made by who has CREATEROLE; --runtime-role NAME takes one that is "
+        "there.");
+  }
+  if (error.is(undefined_object)) {
+    throw UsageError(
+        fmt::format("the runtime role was left as it is: {}", told(error.fields().message)),
+        "Make the role first, with CREATE ROLE.");
+  }
+  throw error;
+}
+
+}  // namespace
+
+RuntimeRoles::RuntimeRoles(pq::Pipeline& pipeline, std::string version_table,
+                           std::chrono::milliseconds patience)
+    : pipeline_(pipeline), version_table_(std::move(version_table)), patience_(patience) {}
+
+std::string RuntimeRoles::name_of(std::string_view database, std::string_view schema) {
+  std::string name = fmt::format("rt_{}_{}", database, schema);
+  if (name.size() <= most_bytes) {
+    return name;
+  }
+  constexpr std::size_t digits = 12;
+  std::size_t end = most_bytes - digits - 1;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) {
+    --end;
+  }
+  return name.substr(0, end) + "_" + sha256_hex(name).substr(0, digits);
+}
+
+std::string RuntimeRoles::database() {
+  if (database_.empty()) {
+    std::vector<pq::Message> messages;
+    messages.push_back({.sql = "SELECT pg_catalog.current_database()",
+                        .on_row = [this](const pq::Row& row) { database_ = row.text(0); }});
+    pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+  }
+  return database_;
+}
+
+// Not which: a tenant may be renamed. The registry says that.
+std::string RuntimeRoles::purpose() {
+  return fmt::format("tenantctl: runtime role of one tenant in database {}", database());
+}
+
+void RuntimeRoles::run(std::vector<pq::Message> messages) {
+  try {
+    pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
+  } catch (const pq::ServerError& error) {
+    explain(error);
+  }
+}
+
+void RuntimeRoles::check_given(const std::string& role) {
+  std::string found;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r "
+                             "WHERE r.rolname::pg_catalog.text = $1",
+                      .values = {role},
+                      .on_row = [&found](const pq::Row& row) { found = row.text(0); }});
+  pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+  if (found.empty()) {
+    throw UsageError(fmt::format("there is no role {}", escaped_name(role)),
+                     "Make it first, with CREATE ROLE, or say --runtime-role per-tenant.");
+  }
+  if (found == "t") {
+    throw UsageError(
+        fmt::format("role {} sees every tenant's rows whatever is granted", escaped_name(role)),
+        "Name one that is no superuser and has no BYPASSRLS.");
+  }
+}
+
+void RuntimeRoles::check_free(const std::vector<std::string>& roles) {
+  std::string stranger;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT r.rolname FROM pg_catalog.pg_roles r "
+              "WHERE r.rolname::pg_catalog.text = ANY ($1::pg_catalog.text[]) AND (r.rolsuper OR "
+              "pg_catalog.shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM $2)",
+       .values = {array_of(roles), purpose()},
+       .on_row = [&stranger](const pq::Row& row) { stranger = row.text(0); }});
+  pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+  if (!stranger.empty()) {
+    explain(pq::ServerError({.sqlstate = std::string(taken), .message = stranger}));
+  }
+}
+
+void RuntimeRoles::add_grants(std::vector<pq::Message>& messages, const std::string& role,
+                              const std::string& schema) const {
+  const std::string to = quote_identifier(role);
+  const std::string in = quote_identifier(schema);
+  const std::string defaults = fmt::format("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT ", in);
+  for (const std::string& sql :
+       {fmt::format("REVOKE ALL ON SCHEMA {} FROM PUBLIC", in),
+        fmt::format("GRANT USAGE ON SCHEMA {} TO {}", in, to),
+        fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}", in,
+                    to),
+        fmt::format("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {} TO {}", in, to),
+        fmt::format("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {} TO {}", in, to),
+        fmt::format("REVOKE ALL ON {}.{} FROM {}", in, quote_identifier(version_table_), to),
+        fmt::format("{}SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", defaults, to),
+        fmt::format("{}USAGE, SELECT ON SEQUENCES TO {}", defaults, to),
+        fmt::format("{}EXECUTE ON ROUTINES TO {}", defaults, to)}) {
+    messages.push_back({.sql = sql});
+  }
+}
+
+void RuntimeRoles::make(const std::string& role, const std::string& schema,
+                        const std::vector<std::string>& members) {
+  const std::string ours = purpose();
+  const std::string group = name_of(database_, "");
+  const std::string quoted_group = quote_identifier(group);
+  std::vector<pq::Message> messages;
+  // Two runs that make the group at once must not meet.
+  messages.push_back({.sql = "SELECT pg_catalog.pg_advisory_xact_lock(1952670771)"});
+  messages.push_back(make_role(
+      group, fmt::format("tenantctl: group of the runtime roles in database {}", database_)));
+  messages.push_back(block(fmt::format(
+      "  IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "p.pronamespace WHERE n.nspname = 'tenantctl' AND p.proname = 'enter' AND NOT "
+      "pg_catalog.has_function_privilege({0}, p.oid, 'EXECUTE')) THEN\n"
+      "    GRANT USAGE ON SCHEMA tenantctl TO {1};\n    GRANT EXECUTE ON FUNCTION {2} TO {1};\n"
+      "  END IF;\n",
+      quote_literal(group), quoted_group, gate_functions)));
+  messages.push_back(make_role(role, ours));
+  messages.push_back({.sql = fmt::format("GRANT {} TO {}", quoted_group, quote_identifier(role))});
+  for (const std::string& member : members) {
+    messages.push_back(
+        {.sql = fmt::format("GRANT {} TO {}", quote_identifier(role), quote_identifier(member))});
+  }
+  add_grants(messages, role, schema);
+  run(std::move(messages));
+}
+
+void RuntimeRoles::grant(const std::string& role, const std::string& schema) {
+  std::vector<pq::Message> messages;
+  add_grants(messages, role, schema);
+  run(std::move(messages));
+}
+
+bool RuntimeRoles::drop(const std::string& role) {
+  bool is_ours = false;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql =
+                          "SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::pg_catalog.text = $1 "
+                          "AND pg_catalog.shobj_description(r.oid, 'pg_authid') = $2",
+                      .values = {role, purpose()},
+                      .on_row = [&is_ours](const pq::Row& /*row*/) { is_ours = true; }});
+  pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+  if (!is_ours) {
+    return false;
+  }
+  std::vector<pq::Message> last;
+  last.push_back({.sql = fmt::format("DROP ROLE {}", quote_identifier(role))});
+  try {
+    pq::run_transaction(pipeline_, std::move(last), pq::Access::read_write, deadline());
+  } catch (const pq::ServerError& error) {
+    if (!error.is(dependent_objects)) {
+      throw;
+    }
+    throw UsageError(fmt::format("role {} is kept, something else depends on it: {}",
+                                 escaped_name(role), told(error.fields().detail)),
+                     "DROP OWNED BY it in each database, then DROP ROLE.");
+  }
+  return true;
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,149 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "support/project.h"
+
+using namespace tenantctl::testing;
+
+namespace {
+
+// Tenants with a schema each, whose sessions work as roles that the tool makes.
+struct RolesProject : Project {
+  std::string app = database.second_role();
+
+  RolesProject() {
+    write("tenant/0001_a.sql", "CREATE TABLE a (id int);", "DROP TABLE a;");
+    must({"registry", "init"});
+    must({"gate", "install", "--runtime-role", app});
+  }
+
+  ~RolesProject() {
+    database.execute("RESET ROLE; DROP SCHEMA IF EXISTS acme, beta CASCADE");
+    for (const auto& row : database.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'rt\\_" +
+                                         database.name() + "\\_%' ORDER BY length(rolname) DESC"))
+      database.execute("DROP OWNED BY \"" + row[0] + "\"; DROP ROLE \"" + row[0] + "\"");
+  }
+
+  RolesProject(const RolesProject&) = delete;
+  RolesProject& operator=(const RolesProject&) = delete;
+
+  std::string role_of(const std::string& schema) const {
+    return "rt_" + database.name() + "_" + schema;
+  }
+
+  Finished create(const std::string& name) const {
+    return run({"tenant", "create", name, "--runtime-role", "per-tenant", "--runtime-member", app});
+  }
+
+  // What a query gives to who has entered the tenant and works as its role, or the refusal.
+  std::string seen(const std::string& tenant, const std::string& as, const std::string& query) {
+    std::string answer;
+    try {
+      database.execute("BEGIN; SET LOCAL SESSION AUTHORIZATION " + app);
+      database.execute("SELECT tenantctl.enter('" + tenant + "'); SET LOCAL ROLE \"" + as + "\"");
+      answer = database.value(query);
+    } catch (const std::runtime_error& error) {
+      answer = error.what();
+    }
+    database.execute("ROLLBACK");
+    return answer;
+  }
+
+  bool has_role(const std::string& role) {
+    return database.value("SELECT count(*) FROM pg_roles WHERE rolname = '" + role + "'") == "1";
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("cli/runtime roles") {
+  TEST_CASE("each tenant's own role reaches what is there and what comes, and nobody else's") {
+    RolesProject project;
+    CHECK(fault(project.create("acme"), 0) == "");
+    CHECK(fault(project.create("beta"), 0) == "");
+    project.write("tenant/0002_b.sql",
+                  "CREATE TABLE b (id int); CREATE SEQUENCE s; "
+                  "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 7';",
+                  "DROP FUNCTION f; DROP SEQUENCE s; DROP TABLE b;");
+    project.must({"upgrade-all"});
+    const std::string role = project.role_of("acme");
+    CHECK(project.database.value("SELECT runtime_role FROM tenantctl.tenant WHERE slug = 'acme'") ==
+          role);
+    CHECK(project.seen("acme", role, "SELECT count(*) FROM a") == "0");
+    CHECK(project.seen("acme", role, "SELECT nextval('s') + f() FROM (SELECT count(*) FROM b) x") ==
+          "8");
+    CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM beta.a"), "permission denied"));
+    CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM tenantctl_version"),
+                   "permission denied"));
+    CHECK(
+        contains(project.seen("acme", role, "CREATE TABLE planted (id int)"), "permission denied"));
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    CHECK(contains(project.must({"gate", "show"}), role));
+  }
+
+  TEST_CASE("a dropped tenant takes its role along, a stranger's of that name is never touched") {
+    RolesProject project;
+    project.create("acme");
+    CHECK(project.has_role(project.role_of("acme")));
+    project.must({"tenant", "drop", "acme", "--yes"});
+    CHECK_FALSE(project.has_role(project.role_of("acme")));
+    project.database.execute("CREATE ROLE \"" + project.role_of("beta") + "\"");
+    CHECK(fault(project.create("beta"), 2, {"is there, and not ours", "HINT:"}) == "");
+    CHECK_FALSE(project.has_schema("beta"));
+    CHECK(project.has_role(project.role_of("beta")));
+  }
+
+  TEST_CASE("a revision that fails leaves no role, what a killed run left is completed") {
+    RolesProject project;
+    project.write("tenant/0002_bad.sql", "SELECT 1 / 0;", "SELECT 1;");
+    CHECK(fault(project.create("acme"), 1) == "");
+    CHECK_FALSE(project.has_role(project.role_of("acme")));
+    CHECK_FALSE(project.has_schema("acme"));
+    project.remove("tenant/0002_bad.sql");
+    project.create("acme");
+    project.database.execute(
+        "UPDATE tenantctl.tenant SET state = 'provisioning', metadata = "
+        "'{\"tenantctl\": {\"run\": \"0\"}}'; DROP OWNED BY \"" +
+        project.role_of("acme") + "\"");
+    CHECK(fault(project.create("acme"), 0) == "");
+    CHECK(project.seen("acme", project.role_of("acme"), "SELECT count(*) FROM a") == "0");
+  }
+
+  TEST_CASE("one role for all is given, and the audit says so") {
+    RolesProject project;
+    CHECK(fault(project.run({"tenant", "create", "acme", "--runtime-role", "nobody at all"}), 2,
+                {"no role"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "acme", "--runtime-member", project.app}), 2,
+                {"per-tenant"}) == "");
+    for (const auto* name : {"acme", "beta"})
+      project.must({"tenant", "create", name, "--runtime-role", project.app});
+    CHECK(project.seen("acme", project.app, "SELECT count(*) FROM a") == "0");
+    CHECK(fault(project.run({"audit", "isolation"}), 4, {"A0"}) == "");
+    project.must({"tenant", "drop", "acme", "--yes"});
+    CHECK(project.has_role(project.app));
+  }
+
+  TEST_CASE("tenants of shared rows work as one role, which reaches their home") {
+    RolesProject project;
+    CHECK(fault(project.run({"tenant", "create", "acme", "--isolation", "rows", "--home", "beta",
+                             "--runtime-role", "per-tenant"}),
+                2, {"as one role"}) == "");
+    project.must({"tenant", "create", "acme", "--isolation", "rows", "--home", "beta",
+                  "--runtime-role", project.app});
+    CHECK(project.seen("acme", project.app, "SELECT count(*) FROM a") == "0");
+  }
+}
+
+TEST_SUITE("cli/runtime role names") {
+  TEST_CASE("a name that would be too long is cut, and stays one of a kind") {
+    RolesProject project;
+    const std::string name(60, 'x');
+    project.must({"tenant", "create", name, "--runtime-role", "per-tenant"});
+    const std::string role = project.database.value("SELECT runtime_role FROM tenantctl.tenant");
+    CHECK(role.size() <= 63);
+    CHECK(project.has_role(role));
+    project.must({"tenant", "drop", name, "--yes"});
+    CHECK_FALSE(project.has_role(role));
+  }
+}
