@@ -473,6 +473,10 @@ ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer) {
   check_options(context, names, options);
+  if (!newcomer.runtime_role.empty()) {
+    throw UsageError("--runtime-role is for tenants in schemas and in shared rows",
+                     "Let a revision grant in the tenant's database, and CONNECT on it by hand.");
+  }
   Session session(context);
   Newcomers newcomers(context, session, folders, options, newcomer);
   newcomers.read(names);

@@ -141,6 +141,9 @@ TEST_SUITE("cli/databases/create") {
                 {"\"Big\" is no slug"}) == "");
     CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "--sql"}), 2,
                 {"takes neither --sql nor --from"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "--runtime-role",
+                             "app"}),
+                2, {"--runtime-role is for tenants in schemas"}) == "");
     CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "-n"}), 0,
                 {project.schema_of("one"), "up 0001_a"}) == "");
     CHECK_FALSE(project.has_database("one"));
