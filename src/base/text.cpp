@@ -334,17 +334,21 @@ std::string quote_literal(std::string_view text) {
 
 std::string quote_identifier(std::string_view name) { return '"' + doubled(name, "\"") + '"'; }
 
+std::string backslashed(std::string_view text, std::string_view special) {
+  std::string out;
+  for (const char c : text) {
+    if (special.find(c) != std::string_view::npos) {
+      out += '\\';
+    }
+    out += c;
+  }
+  return out;
+}
+
 std::string array_of(const std::vector<std::string>& texts) {
   std::string array = "{";
   for (const std::string& text : texts) {
-    array += array.size() > 1 ? ",\"" : "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') {
-        array += '\\';
-      }
-      array += c;
-    }
-    array += '"';
+    array += (array.size() > 1 ? ",\"" : "\"") + backslashed(text, "\"\\") + '"';
   }
   return array + "}";
 }

@@ -50,6 +50,9 @@ std::string quote_literal(std::string_view text);
 /// `name` as a quoted SQL identifier. The caller has refused NUL.
 std::string quote_identifier(std::string_view name);
 
+/// `text` with a backslash in front of each byte that is one of `special`.
+std::string backslashed(std::string_view text, std::string_view special);
+
 /// `texts` as the value of a text[] parameter, every element quoted.
 std::string array_of(const std::vector<std::string>& texts);
 

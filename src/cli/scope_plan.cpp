@@ -101,8 +101,12 @@ Fleet shared_of(const Planning& planning, const Subjects& subjects) {
   if (!migration.shared_schemas.empty())
     return session.shared_named(migration.shared_schemas);
   Fleet shared;
-  if (migration.shared_home)
-    shared = session.schemas({planning.context.settings.shared_schema});
+  if (migration.shared_home) {
+    // The fleet has it, unless it has no version table yet or others were named.
+    shared = subjects.tenants.only(planning.context.settings.shared_schema);
+    if (shared.schemas.empty())
+      shared = session.schemas({planning.context.settings.shared_schema});
+  }
   if (migration.tenants) {
     add_shared(shared, planning.context, subjects.tenants, subjects.selected);
   } else if (shared.has_registry) {

@@ -68,7 +68,9 @@ struct Pass {
 void carry_out(const Workplace& place, ScopeRun& run, const Pass& pass) {
   const Context& context = place.context;
   Session& session = place.session;
-  session.revive();
+  // Where nothing is to be done nothing more is asked of it.
+  if (run.plan.has_steps())
+    session.revive();
   RolloutOptions options = session.rollout_options(run.plan);
   if (options.budgets.duration)
     *options.budgets.duration -= pass.spent;

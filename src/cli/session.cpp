@@ -13,6 +13,7 @@
 #include "cli/clusters.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
+#include "pq/conninfo.h"
 #include "pq/session_options.h"
 #include "pq/transaction.h"
 #include "rollout/index_scans.h"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pq/session_options.h"
 #include "pq/stop_point.h"
 #include "pq/transaction.h"
 
@@ -44,7 +45,7 @@ std::string settings(const MigrateOptions& options, std::string_view search_path
       "pg_catalog.set_config('exit_on_error', 'off', true), "
       "pg_catalog.set_config('client_min_messages', 'warning', true)",
       search_path);
-  if (options.server_version >= 170000) {
+  if (pq::limits_transactions(options.server_version)) {
     sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
   }
   // Without its triggers the guard guards nothing. Only a superuser may set it, and there nearly

@@ -9,24 +9,16 @@
 #include <cstdint>
 #include <regex>
 
+#include "pq/conninfo.h"
+
 namespace tenantctl::pq {
 namespace {
 
 using namespace std::chrono_literals;
 
-struct FreeOptions {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
-};
-using Options = std::unique_ptr<PQconninfoOption, FreeOptions>;
-
-bool looks_like_conninfo(const std::string& url) {
-  return url.find('=') != std::string::npos || url.starts_with("postgres://") ||
-         url.starts_with("postgresql://");
-}
-
 // A password with a slash in it ends the host early: `u:s3c/ret@h` is host u, port s3c, which libpq
 // prints when it finds no number there, or connects to when it does.
-bool is_misread(const std::string& url, const PQconninfoOption* parsed) {
+bool is_misread(const std::string& url, const Conninfo& parsed) {
   const std::size_t scheme = url.find("://");
   if (scheme != std::string::npos) {
     const std::string rest = url.substr(scheme + 3, url.find('?') - scheme - 3);
@@ -35,34 +27,19 @@ bool is_misread(const std::string& url, const PQconninfoOption* parsed) {
       return true;
     }
   }
-  for (; parsed->keyword != nullptr; ++parsed) {
-    const std::string_view keyword = parsed->keyword;
-    const std::string_view value = parsed->val == nullptr ? "" : parsed->val;
-    if (keyword == "port" && value.find_first_not_of("0123456789,") != std::string_view::npos) {
-      return true;
-    }
-    if (keyword == "host" && value.find('@') != std::string_view::npos) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// `me:secret@host`, a URI without its scheme, would be a database's name to libpq.
-bool lacks_scheme(const std::string& url) {
-  return !looks_like_conninfo(url) && url.find_first_of("@:/") != std::string::npos;
+  return parsed.value("port").find_first_not_of("0123456789,") != std::string::npos ||
+         parsed.value("host").find('@') != std::string::npos;
 }
 
 // libpq's own words for a bad connection string quote parts of it, passwords included (tried:
 // `u:s3c/ret@h` prints "s3c"), so they are dropped.
 void refuse_unusable(const std::string& url) {
-  if (!looks_like_conninfo(url) && !lacks_scheme(url)) {
+  const ConninfoForm form = form_of(url);
+  if (form == ConninfoForm::name) {
     return;
   }
-  char* error = nullptr;
-  const Options parsed(lacks_scheme(url) ? nullptr : PQconninfoParse(url.c_str(), &error));
-  PQfreemem(error);
-  if (parsed == nullptr || is_misread(url, parsed.get())) {
+  const Conninfo parsed = Conninfo::parse(url);
+  if (form == ConninfoForm::lacks_scheme || !parsed.is_readable() || is_misread(url, parsed)) {
     throw ConnectFailed("the connection string cannot be read",
                         "Write it as postgresql://user@host:port/database (percent-encode special "
                         "characters) or as keyword=value pairs; a password belongs in .pgpass.",
@@ -202,24 +179,6 @@ bool wait_for(int socket, bool write, Deadline deadline) {
   pollfd entry{.fd = socket, .events = static_cast<short>(events), .revents = 0};
   const int timeout = static_cast<int>(std::min<std::int64_t>(left, 3'600'000));
   return ::poll(&entry, 1, timeout) != 0;
-}
-
-std::string ssl_mode(const std::string& url) {
-  char* error = nullptr;
-  const Options given(looks_like_conninfo(url) ? PQconninfoParse(url.c_str(), &error) : nullptr);
-  PQfreemem(error);
-  for (const PQconninfoOption* o = given.get(); o != nullptr && o->keyword != nullptr; ++o) {
-    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr) {
-      return o->val;
-    }
-  }
-  const Options defaults(PQconndefaults());
-  for (const PQconninfoOption* o = defaults.get(); o != nullptr && o->keyword != nullptr; ++o) {
-    if (std::string_view(o->keyword) == "sslmode" && o->val != nullptr) {
-      return o->val;
-    }
-  }
-  return "prefer";
 }
 
 }  // namespace tenantctl::pq

@@ -64,7 +64,4 @@ class Connection {
 /// A signal ends the wait early with true.
 bool wait_for(int socket, bool write, Deadline deadline);
 
-/// libpq's own sslmode of `url` and the environment, to warn when it is weaker than verify-full.
-std::string ssl_mode(const std::string& url);
-
 }  // namespace tenantctl::pq

@@ -1,74 +1,21 @@
 #include "pq/session_options.h"
 
 #include <fmt/format.h>
-#include <libpq-fe.h>
 
-#include <array>
-#include <memory>
+#include "base/text.h"
+#include "pq/conninfo.h"
 
 namespace tenantctl::pq {
 namespace {
 
-struct FreeOptions {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
-};
-using Options = std::unique_ptr<PQconninfoOption, FreeOptions>;
-
-std::string value_of(const Options& options, std::string_view name) {
-  for (const PQconninfoOption* o = options.get(); o != nullptr && o->keyword != nullptr; ++o) {
-    if (o->keyword == name && o->val != nullptr) {
-      return o->val;
-    }
-  }
-  return "";
-}
-
-Options parsed(const std::string& url) {
-  char* error = nullptr;
-  Options options(PQconninfoParse(url.c_str(), &error));
-  PQfreemem(error);
-  return options;
-}
-
-// As libpq resolves it, with service files and the environment: a mode of TLS that there is not
-// ends that before the network.
-std::string own_options(const std::string& url) {
-  const std::array<const char*, 3> names{"dbname", "sslmode", nullptr};
-  const std::array<const char*, 3> values{url.c_str(), "none", nullptr};
-  const std::unique_ptr<PGconn, void (*)(PGconn*)> unconnected(
-      PQconnectStartParams(names.data(), values.data(), 1), PQfinish);
-  return value_of(Options(unconnected == nullptr ? nullptr : PQconninfo(unconnected.get())),
-                  "options");
-}
-
 // White space ends an option unless a backslash is in front of it.
 std::string option(std::string_view name, std::string_view value) {
-  std::string text = fmt::format("-c {}=", name);
-  for (const char character : value) {
-    text += character == ' ' || character == '\\' ? "\\" : "";
-    text += character;
-  }
-  return text;
-}
-
-std::string percent_encoded(std::string_view text) {
-  std::string encoded;
-  for (const char character : text) {
-    encoded += fmt::format("%{:02X}", static_cast<unsigned char>(character));
-  }
-  return encoded;
-}
-
-std::string quoted(std::string_view text) {
-  std::string value = "'";
-  for (const char character : text) {
-    value += character == '\'' || character == '\\' ? "\\" : "";
-    value += character;
-  }
-  return value + "'";
+  return fmt::format("-c {}={}", name, backslashed(value, " \\"));
 }
 
 }  // namespace
+
+bool limits_transactions(int server_version) { return server_version >= 170000; }
 
 std::vector<SessionSetting> session_values(int server_version) {
   std::vector<SessionSetting> values{{"statement_timeout", "0"},
@@ -85,7 +32,7 @@ std::vector<SessionSetting> session_values(int server_version) {
   if (server_version >= 140000) {
     values.push_back({"idle_session_timeout", "0"});
   }
-  if (server_version >= 170000) {
+  if (limits_transactions(server_version)) {
     values.push_back({"transaction_timeout", "0"});
   }
   return values;
@@ -100,21 +47,23 @@ std::string session_options(int server_version, bool superuser) {
 }
 
 std::string with_session_options(const std::string& url, const std::string& options) {
-  const std::string own = own_options(url);
+  const std::string own = Conninfo::resolve(url).value("options");
   const std::string all = own.empty() ? options : own + " " + options;
-  const bool is_uri = url.starts_with("postgres://") || url.starts_with("postgresql://");
-  if (!is_uri) {
-    // Without `=` it is the name of a database.
-    const bool is_name = !url.empty() && url.find('=') == std::string::npos;
-    if (is_name && url.find_first_of("@:/") != std::string::npos) {
+  switch (form_of(url)) {
+    case ConninfoForm::lacks_scheme:
       return url;
-    }
-    return fmt::format("{} options={}", is_name ? "dbname=" + quoted(url) : url, quoted(all));
+    case ConninfoForm::name:
+      return fmt::format("{} options={}", url.empty() ? "" : "dbname=" + quote_conninfo(url),
+                         quote_conninfo(all));
+    case ConninfoForm::pairs:
+      return fmt::format("{} options={}", url, quote_conninfo(all));
+    case ConninfoForm::uri:
+      break;
   }
   // A question mark may stand in a password as well: libpq tells whether it begins the parameters.
   for (const char separator : {'?', '&'}) {
     std::string candidate = fmt::format("{}{}options={}", url, separator, percent_encoded(all));
-    if (value_of(parsed(candidate), "options") == all) {
+    if (Conninfo::parse(candidate).value("options") == all) {
       return candidate;
     }
   }

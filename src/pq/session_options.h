@@ -6,6 +6,9 @@
 
 namespace tenantctl::pq {
 
+/// A role may limit a whole transaction since 17.
+bool limits_transactions(int server_version);
+
 struct SessionSetting {
   std::string_view name;
   std::string_view value;

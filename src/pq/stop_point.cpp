@@ -187,6 +187,8 @@ bool is_off(Protection protection) {
       return off == "order";
     case Protection::fresh_read:
       return off == "fresh-read";
+    case Protection::slow_lane:
+      return off == "slow-lane";
   }
   return false;
 }

@@ -57,7 +57,8 @@ enum class Protection : std::uint8_t {
   guard,        ///< no guard row, no close; and no look at first tokens
   first_token,  ///< COMMIT in a revision is sent: what is left is the guard
   order,        ///< the version row follows in a transaction of its own
-  fresh_read    ///< the rows are not compared with the plan under the lock
+  fresh_read,   ///< the rows are not compared with the plan under the lock
+  slow_lane     ///< a schema that met a lock is tried again before any other, on any connection
 };
 
 #ifdef TENANTCTL_FAULTS

@@ -19,40 +19,33 @@ Message begin(Access access) {
 // wait for it until every serializable writer is done.
 Message read_committed() { return {.sql = "SET transaction_isolation = 'read committed'"}; }
 
-// A role may limit a whole transaction since 17.
-bool limits_transactions(int server_version) { return server_version >= 170000; }
+std::string set_all(const std::vector<SessionSetting>& settings, bool local) {
+  std::string sql;
+  for (const SessionSetting& setting : settings) {
+    sql += fmt::format("{}pg_catalog.set_config('{}', '{}', {})", sql.empty() ? "" : ", ",
+                       setting.name, setting.value, local);
+  }
+  return sql;
+}
 
 // LOCAL, so that nothing is left behind in a pooler's session.
 Message settings(int server_version) {
-  std::string sql =
-      "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
-      "pg_catalog.set_config('jit', 'off', true), "
-      "pg_catalog.set_config('max_parallel_workers_per_gather', '0', true), "
-      "pg_catalog.set_config('statement_timeout', '0', true), "
-      "pg_catalog.set_config('lock_timeout', '10s', true), "
-      "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
-      "pg_catalog.set_config('synchronous_commit', 'on', true), "
-      "pg_catalog.set_config('array_nulls', 'on', true), "
-      "pg_catalog.set_config('client_min_messages', 'warning', true)";
-  if (limits_transactions(server_version)) {
-    sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
-  }
-  return {.sql = std::move(sql)};
+  std::vector<SessionSetting> values = session_values(server_version);
+  values.push_back({"jit", "off"});
+  values.push_back({"max_parallel_workers_per_gather", "0"});
+  values.push_back({"array_nulls", "on"});
+  return {.sql = "SELECT " + set_all(values, true)};
 }
 
 }  // namespace
 
 std::vector<Message> session_settings(int server_version, int only_backend) {
   // Operators with their schema: the path may still be the role's, with others in front of it.
-  std::string sql = "SELECT ";
-  for (const SessionSetting& setting : session_values(server_version)) {
-    sql += fmt::format("pg_catalog.set_config('{}', '{}', false), ", setting.name, setting.value);
-  }
-  sql +=
-      "CASE WHEN pg_catalog.current_setting('session_replication_role') "
-      "OPERATOR(pg_catalog.<>) 'origin' "
-      "AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' "
-      "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END";
+  std::string sql = "SELECT " + set_all(session_values(server_version), false) +
+                    ", CASE WHEN pg_catalog.current_setting('session_replication_role') "
+                    "OPERATOR(pg_catalog.<>) 'origin' "
+                    "AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' "
+                    "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END";
   if (only_backend != 0) {
     sql +=
         fmt::format(" WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}", only_backend);

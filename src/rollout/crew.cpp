@@ -185,8 +185,22 @@ void Crew::cancel(pq::Deadline now, pq::Deadline signalled_at) {
   if (others.empty() || (is_sent && is_new)) {
     return;
   }
+  if (options_.via_pooler) {
+    cancel_one(others);
+    return;
+  }
   for (Worker* worker : others) {
     worker->cancel();
+  }
+}
+
+// PgBouncer 1.18 ends, for everybody, when two cancels meet (its issue 801). In turn, so that one
+// that does not heed it keeps no other from it.
+void Crew::cancel_one(const std::vector<Worker*>& others) {
+  const bool is_under_way = std::any_of(workers_.begin(), workers_.end(),
+                                        [](const auto& worker) { return worker->is_cancelling(); });
+  if (!is_under_way) {
+    others[cancels_++ % others.size()]->cancel();
   }
 }
 

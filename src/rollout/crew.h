@@ -57,6 +57,7 @@ class Crew {
   std::vector<Activity> activities(pq::Deadline now) const;
 
  private:
+  void cancel_one(const std::vector<Worker*>& others);
   /// The control connection's server is the worker's too.
   bool is_watched(const Worker& worker) const;
   Watch::Subject subject_of(const Worker& worker) const;
@@ -71,6 +72,7 @@ class Crew {
   Watch watch_;
   Workers workers_;
   pq::Deadline last_look_{};
+  std::size_t cancels_ = 0;                     ///< through a pooler
   std::map<std::string, std::string> servers_;  ///< by cluster: system and timeline, as first seen
 };
 

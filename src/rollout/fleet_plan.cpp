@@ -149,6 +149,7 @@ FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
     if (only_behind && !group.problem && group.work.plan.empty()) {
       continue;
     }
+    group.schemas.reserve(standing.members.size());
     for (const std::uint32_t i : standing.members) {
       const FoundSchema& found = fleet.schemas[i];
       group.schemas.push_back(found.schema);

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "pq/stop_point.h"
 #include "rollout/agenda.h"
 #include "rollout/crew.h"
 #include "rollout/lock_room.h"
@@ -380,8 +381,10 @@ Job* Rollout::Loop::next_job(const Worker& worker, pq::Deadline now) {
 }
 
 bool Rollout::Loop::is_due(const Job& job, Pace pace, pq::Deadline now) const {
-  return job.is_slow() == (pace == Pace::slow) &&
-         (job.state() == Job::State::ready || job.ready_at() <= now) &&
+  const bool has_pace = pq::is_off(pq::Protection::slow_lane)
+                            ? pace == Pace::ordinary
+                            : job.is_slow() == (pace == Pace::slow);
+  return has_pace && (job.state() == Job::State::ready || job.ready_at() <= now) &&
          (may_begin() || job.is_unsettled());
 }
 

@@ -101,6 +101,7 @@ class Worker {
   const std::string& server() const { return server_; }
   /// Asks for a cancel without the control connection; see pq::CancelRequest.
   void cancel();
+  bool is_cancelling() { return cancel_.is_under_way(); }
   /// Closes the connection at once; what was in flight is in doubt.
   void drop(const std::string& why, pq::Deadline now);
 

@@ -112,6 +112,18 @@ const FoundSchema* Fleet::find(std::string_view schema) const {
   return at != schemas.end() && at->schema == schema ? &*at : nullptr;
 }
 
+Fleet Fleet::only(std::string_view schema) const {
+  const FoundSchema* found = find(schema);
+  Fleet alone;
+  if (found == nullptr || found->site != 0) {
+    return alone;
+  }
+  alone.schemas.push_back({.schema = found->schema, .comment = 0, .state = found->state});
+  alone.comments.push_back(comment_of(*found));
+  alone.has_registry = has_registry;
+  return alone;
+}
+
 void Fleet::add_away(const Site& site, std::string_view schema) {
   const auto is_same = [&site](const Site& other) {
     return other.cluster == site.cluster && other.database == site.database;

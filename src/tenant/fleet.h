@@ -60,6 +60,8 @@ struct Fleet {
   void sort();
   /// The schema of that name, or nullptr.
   const FoundSchema* find(std::string_view schema) const;
+  /// The schema of that name alone; empty if it is not there, or lives elsewhere.
+  Fleet only(std::string_view schema) const;
   /// Leaves only schemas that `known` does not have.
   void remove(const Fleet& known);
   /// Takes over their names; not their comments, so that it only serves to be asked for names.

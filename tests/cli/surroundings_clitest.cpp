@@ -298,6 +298,11 @@ TEST_SUITE("cli/surroundings") {
     OrdinaryProject project;
     project.write_abc();
     const auto limit = [&project](const std::string& connections) {
+      // The sessions of the run before end a little after it.
+      REQUIRE(becomes_true(project.database,
+                           "SELECT count(*) = 0 FROM pg_stat_activity WHERE "
+                           "usename = '" +
+                               project.role + "'"));
       project.database.execute("ALTER ROLE " + project.role + " CONNECTION LIMIT " + connections);
     };
     limit("0");

@@ -275,9 +275,9 @@ class Stage:
 
     # --- the program ---------------------------------------------------------------------------
 
-    def start(self, *arguments, fault=None, broken=None):
+    def start(self, *arguments, fault=None, broken=None, folder=None, database=DATABASE):
         self.runs += 1
-        environment = dict(self.environment, PGUSER=ROLE, PGDATABASE=DATABASE)
+        environment = dict(self.environment, PGUSER=ROLE, PGDATABASE=database)
         for name in list(environment):
             if name.startswith("TENANTCTL_"):
                 del environment[name]
@@ -287,7 +287,7 @@ class Stage:
             environment["TENANTCTL_BREAK"] = broken
         output = self.folder / f"run{self.runs % 50}.json"
         with open(output, "wb") as out, open(output.with_suffix(".err"), "wb") as err:
-            process = subprocess.Popen([self.binary, *arguments], cwd=self.project,
+            process = subprocess.Popen([self.binary, *arguments], cwd=folder or self.project,
                                        env=environment, stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=err)
         return Run(process, output)

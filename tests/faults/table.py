@@ -77,6 +77,18 @@ def write_controls(controls, baselines, calm):
     return good
 
 
+def write_lane(answers):
+    """Behind the controls' table: of the schemas that need not wait, how many did."""
+    broken = [answer for answer in answers if answer.get("broken")]
+    whole = [answer for answer in answers if "error" not in answer and not answer["broken"]]
+    if not broken or not whole:
+        return not answers
+    wrong = sum(bool(answer["violations"]) for answer in broken)
+    row("without slow-lane", len(broken), count(broken, "violations"),
+        f"{wrong} of {len(broken)}" if wrong else "**NO**", count(whole, "violations"))
+    return wrong > 0 and not count(whole, "violations")
+
+
 def write_planted(answers):
     answers = [answer for answer in answers if "error" not in answer]
     if answers:

@@ -36,15 +36,19 @@ std::string Pooler::address() const { return "127.0.0.1:" + std::to_string(port_
 // As many transactions at once as there are server connections see every one of them.
 std::vector<std::string> Pooler::leftovers(TestDatabase& database) const {
   const std::vector<std::string> look{
-      "psql", "-XAtq", conninfo(database), "-c", "BEGIN", "-c", "SELECT pg_sleep(1) IS NULL", "-c",
-      "SELECT 'prepared ' || name FROM pg_prepared_statements", "-c",
-      "SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()", "-c",
-      "SELECT 'listens ' || c FROM pg_listening_channels() c", "-c",
+      "psql", "-XAtq", conninfo(database), "-c", "BEGIN", "-c",
       // What PgBouncer itself carries from client to client, and what the transaction makes.
       "SELECT name || ' = ' || setting FROM pg_settings WHERE source = 'session' AND name NOT IN "
       "('client_encoding', 'DateStyle', 'TimeZone', 'standard_conforming_strings', "
       "'application_name') AND name NOT LIKE 'transaction_%'",
-      "-c", "COMMIT"};
+      "-c",
+      // The role may have limits of its own.
+      "SELECT set_config(name, '0', true) <> '0' FROM pg_settings WHERE name IN "
+      "('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
+      "-c", "SELECT pg_sleep(1) IS NULL", "-c",
+      "SELECT 'prepared ' || name FROM pg_prepared_statements", "-c",
+      "SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()", "-c",
+      "SELECT 'listens ' || c FROM pg_listening_channels() c", "-c", "COMMIT"};
   std::vector<RunningProcess> looks;
   for (int i = 0; i < size_; ++i)
     looks.emplace_back(look);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "pq/cancel_request.h"
+#include "pq/conninfo.h"
 #include "pq/session_options.h"
 #include "support/database.h"
 #include "support/descriptor.h"
