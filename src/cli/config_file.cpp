@@ -43,6 +43,27 @@ std::vector<const CLI::App*> given_commands(const CLI::App& root) {
   }
 }
 
+// `[clusters]` and below it `eu = "service=eu"` is --cluster-url eu=service=eu.
+bool is_of_clusters(const CLI::ConfigItem& item) {
+  return item.parents.size() == 1 && item.parents.front() == "clusters";
+}
+
+CLI::ConfigItem cluster_urls_of(const std::vector<CLI::ConfigItem>& items) {
+  CLI::ConfigItem urls;
+  urls.name = "cluster-url";
+  for (const CLI::ConfigItem& item : items) {
+    if (!is_of_clusters(item) || item.name == "++" || item.name == "--")
+      continue;
+    if (item.inputs.size() != 1) {
+      throw UsageError(fmt::format("tenantctl.toml: cluster \"{}\" has no connection string",
+                                   escaped(item.name)),
+                       "Write eu = \"service=eu\" below [clusters].");
+    }
+    urls.inputs.push_back(item.name + "=" + item.inputs.front());
+  }
+  return urls;
+}
+
 bool is_set_in_environment(const std::string& key) {
   const char* value = std::getenv(variable_of("--" + key).c_str());
   return value != nullptr && *value != '\0';
@@ -70,9 +91,15 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
   const std::vector<std::string> keys = known_keys(root_);
   const std::vector<const CLI::App*> chain = given_commands(root_);
   std::vector<CLI::ConfigItem> kept;
-  for (CLI::ConfigItem& item : CLI::ConfigTOML::from_config(input)) {
+  std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(input);
+  CLI::ConfigItem clusters = cluster_urls_of(items);
+  std::erase_if(items, is_of_clusters);
+  if (!clusters.inputs.empty())
+    items.push_back(std::move(clusters));
+  for (CLI::ConfigItem& item : items) {
     if (item.name == "++" || item.name == "--") {
-      throw UsageError("tenantctl.toml: sections are not used", "Write all keys at the top level.");
+      throw UsageError("tenantctl.toml: [clusters] is the only section",
+                       "Write all other keys at the top level, above it.");
     }
     const std::string key = item.fullname();
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) {

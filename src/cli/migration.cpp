@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cli/cluster_ledgers.h"
 #include "cli/invocation.h"
 #include "cli/reports.h"
 #include "cli/scope_plan.h"
@@ -22,18 +23,18 @@
 namespace tenantctl::cli {
 namespace {
 
-ExitCode exit_code(const std::optional<Report>& shared, const std::optional<Report>& tenants) {
+ExitCode exit_code(const Report* shared, const Report* tenants) {
   std::size_t schemas = 0;
   std::size_t busy = 0;
   bool problem = false;
   bool interrupted = false;
-  for (const auto* report : {&shared, &tenants}) {
-    if (!*report)
+  for (const Report* report : {shared, tenants}) {
+    if (report == nullptr)
       continue;
-    schemas += (*report)->schemas.size();
-    busy += (*report)->count(Result::busy);
-    problem = problem || (*report)->has_problem();
-    interrupted = interrupted || (*report)->interrupted;
+    schemas += report->schemas.size();
+    busy += report->count(Result::busy);
+    problem = problem || report->has_problem();
+    interrupted = interrupted || report->interrupted;
   }
   if (interrupted)
     return ExitCode::interrupted;
@@ -153,21 +154,24 @@ ExitCode run_migration(const Context& context, Session& session, Reports& report
   RunRecorder recorder(session.pipeline(), session.recorder_options());
   reports.begin(result);
   pq::stop_point(pq::StopPoint::planned, "", &session.pipeline().connection());
+  const RunStart start = start_of(context, session, folders, migration, runs);
   if (!context.settings.no_ledger && std::any_of(runs.begin(), runs.end(), has_work))
-    recorder.begin(start_of(context, session, folders, migration, runs));
+    recorder.begin(start);
   run_scopes({context, session, folders, migration, shared_scope, recorder, reports}, runs);
-  const auto report_of = [](std::optional<ScopeRun>& run) {
-    return run ? std::move(run->report) : std::optional<Report>();
+  const auto report_in = [](const std::optional<ScopeRun>& run) {
+    return run ? &*run->report : nullptr;
   };
-  const std::optional<Report> shared_report = report_of(shared);
-  const std::optional<Report> tenant_report = report_of(tenants);
+  const Report* const shared_report = report_in(shared);
+  const Report* const tenant_report = report_in(tenants);
   const ExitCode code = exit_code(shared_report, tenant_report);
   recorder.end(code == ExitCode::ok            ? RunState::ok
                : code == ExitCode::interrupted ? RunState::interrupted
                                                : RunState::failed);
   note_unrecorded(context, recorder);
-  result.shared = shared_report ? &*shared_report : nullptr;
-  result.tenants = tenant_report ? &*tenant_report : nullptr;
+  if (recorder.is_recording())
+    record_in_clusters(context, session, start, runs);
+  result.shared = shared_report;
+  result.tenants = tenant_report;
   result.recorded = recorder.is_recording();
   result.not_recorded = recorder.why_not();
   if (tenants)

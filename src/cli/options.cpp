@@ -108,6 +108,8 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "role besides the own whose version tables are trusted (repeatable)"));
   describe(add_setting(command, "--tenants-query", settings.tenants_query,
                        "SELECT of the tenants' schema names, instead of finding them by mark"));
+  describe(add_setting(command, "--cluster-url", settings.cluster_urls,
+                       "name=URL of a server besides (repeatable); [clusters] in the file"));
 }
 
 void describe_numbering(CLI::App& command, Settings& settings) {

@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/tenants.h"
 #include "output/tenant_writer.h"
+#include "tenant/databases.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -71,6 +72,10 @@ RegistryFindings compare(const std::vector<RegisteredTenant>& tenants,
     known.push_back(place.schema);
   compare_places(places, fleet, findings);
   for (const RegisteredTenant& tenant : tenants) {
+    const bool is_unfinished = (tenant.state == "provisioning" && !tenant.is_being_made) ||
+                               (tenant.state == "deleting" && tenant.is_elsewhere());
+    if (tenant.is_elsewhere() && is_unfinished)
+      findings.unfinished.push_back(tenant.slug);
     const bool has_home = std::ranges::any_of(
         places, [&tenant](const TenantPlace& place) { return is_home_of(place, tenant); });
     if (tenant.has_rows() && !has_home)
@@ -78,7 +83,6 @@ RegistryFindings compare(const std::vector<RegisteredTenant>& tenants,
     if (!tenant.is_here())
       continue;
     known.push_back(tenant.schema);
-    const bool is_unfinished = tenant.state == "provisioning" && !tenant.is_being_made;
     const FoundSchema* found = fleet.find(tenant.schema);
     if (is_unfinished) {
       findings.unfinished.push_back(tenant.slug);
@@ -117,6 +121,27 @@ void tell_bare_apart(Session& session, const std::vector<RegisteredTenant>& tena
   std::ranges::sort(findings.unversioned);
 }
 
+// Of tenants with a database on this server only that it is there: status looks into it.
+void find_databases(Session& session, const Context& context,
+                    const std::vector<RegisteredTenant>& tenants, RegistryFindings& findings) {
+  std::vector<std::string> names;
+  const auto is_meant = [](const RegisteredTenant& tenant) {
+    return tenant.is_elsewhere() && tenant.cluster.empty() && tenant.state != "provisioning" &&
+           tenant.state != "deleting";
+  };
+  for (const RegisteredTenant& tenant : tenants) {
+    if (is_meant(tenant))
+      names.push_back(tenant.database);
+  }
+  Databases databases(session.pipeline(), "", context.settings.answer_timeout);
+  const std::vector<FoundDatabase> found = databases.find(names);
+  for (const RegisteredTenant& tenant : tenants) {
+    if (is_meant(tenant) && std::ranges::count(found, tenant.database, &FoundDatabase::name) == 0)
+      findings.missing.push_back(tenant.slug);
+  }
+  std::ranges::sort(findings.missing);
+}
+
 ExitCode run_check(const Context& context) {
   Session session(context);
   TenantRegistry registry = tenant_registry(context, session);
@@ -128,6 +153,7 @@ ExitCode run_check(const Context& context) {
   RegistryFindings findings = compare(tenants, tenant_places(context, session).all(),
                                       session.fleet(), context.settings.shared_schema);
   tell_bare_apart(session, tenants, findings);
+  find_databases(session, context, tenants, findings);
   write_registry_findings(*context.out, context.settings.output, findings);
   return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
 }

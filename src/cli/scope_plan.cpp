@@ -160,17 +160,17 @@ std::map<std::string, Numbers> applied_by_site(const Fleet& shared,
   return applied;
 }
 
-// A tenant elsewhere is served by the shared scope of its own database.
-void check_sites(FleetPlan& plan, const std::map<std::string, Numbers>& applied) {
+// A tenant is served by the shared scope of its own database.
+void check_sites(FleetPlan& plan, SharedScope& here,
+                 const std::map<std::string, Numbers>& elsewhere) {
   const auto judge = [&](const std::string& schema,
                          const FleetPlan::Group& group) -> std::optional<Failure> {
     const std::uint32_t site = plan.site_of(schema);
-    if (site == 0)
-      return std::nullopt;
-    const auto at = applied.find(plan.sites[site - 1].name());
+    const auto at = site == 0 ? elsewhere.end() : elsewhere.find(plan.sites[site - 1].name());
     try {
       check_shared(group.work.plan, [&](RevisionNumber number) {
-        return at != applied.end() && at->second.contains(number);
+        return site == 0 ? here.has_here(number)
+                         : at != elsewhere.end() && at->second.contains(number);
       });
     } catch (const HistoryError& error) {
       return Failure{.message = error.what(),
@@ -229,6 +229,8 @@ ScopeRuns plan_scopes(const Planning& planning) {
   if (asks_shared)
     add_shared(subjects.shared, planning.context, subjects.tenants, subjects.selected);
   const Standings standings = read_all(planning, subjects);
+  if (asks_shared || !migration.shared_home)
+    planning.shared_scope.know(standings.shared);
   const bool names_strictly = migration.of_run.empty();
   ScopeRuns runs;
   if (migration.shared) {
@@ -243,7 +245,8 @@ ScopeRuns plan_scopes(const Planning& planning) {
         plan_scope(planning, {subjects.tenants, std::move(subjects.selected), subjects.only_behind},
                    folders.tenant, standings.tenants);
     if (asks_shared)
-      check_sites(runs.tenants->plan, applied_by_site(subjects.shared, standings.shared));
+      check_sites(runs.tenants->plan, planning.shared_scope,
+                  applied_by_site(subjects.shared, standings.shared));
     if (!migration.schemas.empty() && names_strictly)
       refuse_unprepared(planning.context, runs.tenants->plan);
     if (follows_newcomers(planning.context, migration))

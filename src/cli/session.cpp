@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "cli/clusters.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "pq/conninfo.h"
@@ -55,6 +56,16 @@ std::string random_uuid() {
 void warn(const Context& context, const std::string& message) {
   if (!context.settings.quiet)
     *context.err << "tenantctl: warning: " << told(message) << '\n';
+}
+
+// Tasks are known by their schemas.
+void name_canaries(WaveOptions& waves, const FleetPlan& plan) {
+  for (std::string& canary : waves.canaries) {
+    for (const auto& [schema, site] : plan.away) {
+      if (plan.sites[site - 1].slug == canary)
+        canary = schema;
+    }
+  }
 }
 
 bool is_unfinished(const RegisteredTenant& tenant) {
@@ -229,6 +240,7 @@ Selection selection(const Context& context) {
 Session::Session(const Context& context) : context_(context), run_id_(random_uuid()) {
   // One open file a run, not one a schema; but a name that cannot be is refused before connecting.
   SchemaName::existing(context.settings.shared_schema);
+  check_clusters(context.settings);
   connection_ = std::make_unique<pq::Connection>(pq::Connection::open(connect_options()));
   pipeline_ = std::make_unique<pq::Pipeline>(*connection_);
   check_server();
@@ -243,6 +255,8 @@ pq::ConnectOptions Session::connect_options() const {
 
 pq::ConnectOptions Session::connect_options(const Site& site) const {
   pq::ConnectOptions options = connect_options();
+  if (!site.cluster.empty())
+    options.url = cluster_url(context_.settings, site.cluster);
   options.database = site.database;
   return options;
 }
@@ -513,6 +527,7 @@ RolloutOptions Session::rollout_options(const FleetPlan& plan) {
   options.patience.lock_wait = settings.lock_wait;
   options.patience.tries = settings.tries;
   options.waves = wave_options(settings);
+  name_canaries(options.waves, plan);
   options.budgets = budgets(settings);
   if (has_steps && !via_pooler_)
     options.room = read_room(*pipeline_, deadline());
@@ -529,7 +544,13 @@ RolloutOptions Session::rollout_options(const FleetPlan& plan) {
   }
   for (const Site& site : plan.sites) {
     options.sites.push_back({.site = site, .connect = options.worker.connect});
-    options.sites.back().connect.database = site.database;
+    pq::ConnectOptions& connect = options.sites.back().connect;
+    connect.database = site.database;
+    if (site.cluster.empty())
+      continue;
+    const std::string url = cluster_url(settings, site.cluster);
+    // Of a role that we know nothing about.
+    connect.url = options.migrate.direct ? session_url(url, options.migrate, false) : url;
   }
   return options;
 }

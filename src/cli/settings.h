@@ -25,6 +25,7 @@ struct Settings {
   std::string version_table = "tenantctl_version";
   std::vector<std::string> owners;
   std::string tenants_query;
+  std::vector<std::string> cluster_urls;     ///< name=URL; [clusters] in the file
   std::uint64_t max_file_size = 16U << 20U;  ///< bytes
 
   // which

@@ -11,7 +11,20 @@ void SharedScope::expect(const FleetPlan& plan) {
   }
 }
 
+void SharedScope::know(const std::vector<Standing>& elsewhere) {
+  for (const Standing& standing : elsewhere) {
+    for (const AppliedRevision& row : standing.history) {
+      if (row.state == RowState::applied)
+        elsewhere_.insert(row.number);
+    }
+  }
+}
+
 bool SharedScope::has(RevisionNumber number) {
+  return elsewhere_.contains(number) || has_here(number);
+}
+
+bool SharedScope::has_here(RevisionNumber number) {
   if (planned_.contains(number))
     return true;
   if (!applied_)

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "cli/session.h"
 #include "rollout/fleet_plan.h"
@@ -19,8 +20,14 @@ class SharedScope {
   /// The run carries this out before any tenant, and no tenant if it fails.
   void expect(const FleetPlan& plan);
 
+  /// What shared schemas of other databases have applied: has() counts it, for plans that serve
+  /// tenants of several databases. Each is then held against its own.
+  void know(const std::vector<Standing>& elsewhere);
+
   /// Throws ServerError, ConnectionLost.
   bool has(RevisionNumber number);
+  /// The same, of this database alone.
+  bool has_here(RevisionNumber number);
 
  private:
   std::set<RevisionNumber> read() const;
@@ -29,6 +36,7 @@ class SharedScope {
   const Context& context_;
   const RevisionFolder& folder_;
   std::set<RevisionNumber> planned_;
+  std::set<RevisionNumber> elsewhere_;
   std::optional<std::set<RevisionNumber>> applied_;
 };
 

@@ -1,5 +1,7 @@
 #include "cli/survey.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -82,6 +84,16 @@ std::size_t connections_for(const Context& context) {
   return context.settings.jobs > 0 ? context.settings.jobs : usual;
 }
 
+// What a session is given at its start is of one version.
+void check_version(int there, int here) {
+  if (there / 10'000 != here / 10'000) {
+    throw Error(
+        fmt::format("the server is PostgreSQL {}, the main one {}: one run takes one version",
+                    there / 10'000, here / 10'000),
+        "Run tenantctl from a main database of that version.");
+  }
+}
+
 }  // namespace
 
 Reading marks_reading(const Context& context, const Session& session) {
@@ -116,9 +128,11 @@ std::vector<std::vector<Standing>> survey(Session& session, const Context& conte
   for (const Stop& stop : stops)
     sites.push_back(session.connect_options(*stop.site));
   const auto problems =
-      visit_sites(sites, connections_for(context), [&](std::size_t site, pq::Pipeline& pipeline) {
+      visit_sites(sites, connections_for(context), [&](std::size_t site, SiteSession& there) {
+        check_version(there.server_version(), session.server_version());
         for (Excerpt& excerpt : stops[site].excerpts)
-          read_excerpt(pipeline, context, excerpt, *parts[excerpt.part].folder, options.reading);
+          read_excerpt(there.pipeline(), context, excerpt, *parts[excerpt.part].folder,
+                       options.reading);
       });
   std::vector<StandingGroups> groups(parts.size(), StandingGroups(options.run_ids));
   for (std::size_t p = 0; p < parts.size(); ++p) {

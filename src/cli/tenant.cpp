@@ -107,6 +107,10 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
                             {options.names, options.count, options.prefix}, options.databases,
                             options.newcomer);
   }
+  if (!options.databases.cluster.empty()) {
+    throw UsageError("--cluster is for tenants with a database of their own",
+                     "Add --isolation database.");
+  }
   for (const std::string& name : options.names) {
     SchemaName::create(name);
     if (name == context.settings.shared_schema) {
@@ -509,6 +513,8 @@ void describe_databases(CLI::App& command, DatabaseOptions& options) {
           ->capture_default_str());
   describe(add_setting(command, "--template-database", options.source,
                        "made, kept at head and copied for each tenant; else none"));
+  describe(add_setting(command, "--cluster", options.cluster,
+                       "server for the databases, a name out of [clusters]; else the usual one"));
   describe_admin(command, options);
 }
 

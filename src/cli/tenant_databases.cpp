@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <sstream>
 #include <thread>
 
 #include "base/text.h"
+#include "cli/clusters.h"
 #include "cli/migration.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
@@ -26,8 +28,11 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view in_use = "55006";
 
-pq::ConnectOptions admin_options(const Session& session, const std::string& admin_url) {
-  pq::ConnectOptions options = session.connect_options();
+Site main_site(const std::string& cluster) { return {.cluster = cluster, .database = {}}; }
+
+pq::ConnectOptions admin_options(const Session& session, const std::string& cluster,
+                                 const std::string& admin_url) {
+  pq::ConnectOptions options = session.connect_options(main_site(cluster));
   if (!admin_url.empty())
     options.url = admin_url;
   return options;
@@ -36,19 +41,23 @@ pq::ConnectOptions admin_options(const Session& session, const std::string& admi
 /// A connection that is only there to create and drop databases.
 class Admin {
  public:
-  Admin(const Context& context, const Session& session, const std::string& url, std::string owner)
-      : session_(admin_options(session, url)),
-        databases(session_.pipeline(), std::move(owner), context.settings.answer_timeout) {}
+  Admin(const Context& context, const pq::ConnectOptions& connect, std::string owner)
+      : session_(connect),
+        databases_(session_.pipeline(), std::move(owner), context.settings.answer_timeout) {}
+
+  Databases& databases() { return databases_; }
 
  private:
   SiteSession session_;
-
- public:
-  Databases databases;
+  Databases databases_;
 };
 
-std::string role_of(Session& session) {
-  return read_current_role(session.pipeline(), session.deadline());
+// Who migrates there, and owns what is made.
+std::string role_of(Session& session, const std::string& cluster) {
+  if (cluster.empty())
+    return read_current_role(session.pipeline(), session.deadline());
+  SiteSession there(session.connect_options(main_site(cluster)));
+  return read_current_role(there.pipeline(), session.deadline());
 }
 
 Migration::Planner to_head() {
@@ -150,13 +159,16 @@ class Template {
     const std::vector<NewTenant> itself{{.slug = options_.source,
                                          .name = options_.source,
                                          .schema = options_.schema,
-                                         .database = options_.source}};
+                                         .database = options_.source,
+                                         .cluster = options_.cluster}};
     const Migration migration = migration_in(folders_, itself);
     if (migrate(quiet, session_, folders_, migration) == ExitCode::ok)
       return;
-    throw Error(fmt::format("the template {} could not be brought to head:\n{}", options_.source,
-                            causes.str()),
-                "No tenant was made.");
+    std::string told = causes.str();
+    told.resize(told.find_last_not_of('\n') + 1);
+    throw Error(
+        fmt::format("the template {} could not be brought to head:\n{}", options_.source, told),
+        "No tenant was made.");
   }
 
   const Context& context_;
@@ -193,9 +205,9 @@ class Newcomers {
       tenants_.push_back(newcomer_of(name));
     for (const RegisteredTenant& tenant : registry.find(wanted()))
       take_over(tenant);
-    owner_ = role_of(session_);
-    Admin admin(context_, session_, options_.admin_url, owner_);
-    check_databases(admin.databases.find(databases()));
+    owner_ = role_of(session_, options_.cluster);
+    Admin admin(context_, admin_connection(), owner_);
+    check_databases(admin.databases().find(databases()));
   }
 
   void begin() {
@@ -205,11 +217,11 @@ class Newcomers {
   }
 
   void make() {
-    Admin admin(context_, session_, options_.admin_url, owner_);
+    Admin admin(context_, admin_connection(), owner_);
     if (!options_.source.empty())
-      Template(context_, session_, folders_, options_).bring_to_head(admin.databases);
+      Template(context_, session_, folders_, options_).bring_to_head(admin.databases());
     for (const NewTenant& tenant : tenants_)
-      make_database(admin.databases, tenant.database);
+      make_database(admin.databases(), tenant.database);
   }
 
   /// Ready is what stands; of the others nothing is left.
@@ -241,9 +253,9 @@ class Newcomers {
       return;
     try {
       session_.revive();
-      Admin admin(context_, session_, options_.admin_url, owner_);
+      Admin admin(context_, admin_connection(), owner_);
       for (const NewTenant& tenant : tenants_)
-        remove_database(admin.databases, tenant);
+        remove_database(admin.databases(), tenant);
     } catch (const Error&) {
       // The error that ended the command is the one to tell; a later create finishes what is left.
       return;
@@ -269,6 +281,10 @@ class Newcomers {
   }
 
  private:
+  pq::ConnectOptions admin_connection() const {
+    return admin_options(session_, options_.cluster, options_.admin_url);
+  }
+
   static std::vector<std::string> slugs_of(const std::vector<RegisteredTenant>& tenants) {
     std::vector<std::string> slugs;
     for (const RegisteredTenant& tenant : tenants)
@@ -280,7 +296,8 @@ class Newcomers {
     NewTenant tenant{.slug = newcomer_.slug.empty() ? name : newcomer_.slug,
                      .name = newcomer_.name.empty() ? name : newcomer_.name,
                      .schema = options_.schema,
-                     .database = options_.prefix + name};
+                     .database = options_.prefix + name,
+                     .cluster = options_.cluster};
     if (tenant.database.size() > SchemaName::max_bytes) {
       throw UsageError(fmt::format("the database's name {} is longer than {} bytes",
                                    tenant.database, SchemaName::max_bytes),
@@ -383,8 +400,8 @@ class Newcomers {
       std::string& hint = schema->failure->hint;
       try {
         if (admin == nullptr)
-          admin = std::make_unique<Admin>(context_, session_, options_.admin_url, owner_);
-        remove_database(admin->databases, tenant_of(schema->schema));
+          admin = std::make_unique<Admin>(context_, admin_connection(), owner_);
+        remove_database(admin->databases(), tenant_of(schema->schema));
         schema->revision = 0;
         schema->steps = 0;
         hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
@@ -427,6 +444,8 @@ void check_options(const Context& context, const DatabaseNames& asked,
     throw UsageError(fmt::format("{} holds the shared scope", options.schema),
                      "Give the tenant's schema another name with --tenant-schema.");
   }
+  if (!options.cluster.empty())
+    cluster_url(context.settings, options.cluster);
   constexpr std::string_view allowed =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   if (options.prefix.find_first_not_of(allowed) != std::string::npos) {
@@ -454,6 +473,10 @@ ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer) {
   check_options(context, names, options);
+  if (!newcomer.runtime_role.empty()) {
+    throw UsageError("--runtime-role is for tenants in schemas and in shared rows",
+                     "Let a revision grant in the tenant's database, and CONNECT on it by hand.");
+  }
   Session session(context);
   Newcomers newcomers(context, session, folders, options, newcomer);
   newcomers.read(names);
@@ -494,18 +517,18 @@ std::vector<RegisteredTenant> database_tenants(const Context& context, Session& 
 void check_droppable_databases(const Context& context, Session& session,
                                const std::vector<RegisteredTenant>& tenants,
                                const std::string& admin_url) {
-  if (tenants.empty())
-    return;
-  const std::string owner = role_of(session);
-  Admin admin(context, session, admin_url, owner);
-  std::vector<std::string> names;
+  std::map<std::string, std::vector<std::string>> by_cluster;
   for (const RegisteredTenant& tenant : tenants)
-    names.push_back(tenant.database);
-  for (const FoundDatabase& found : admin.databases.find(names)) {
-    if (found.owner != owner) {
-      throw UsageError(
-          fmt::format("database {} belongs to {}: it is not ours to drop", found.name, found.owner),
-          "Look at the tenant's row in the registry.");
+    by_cluster[tenant.cluster].push_back(tenant.database);
+  for (const auto& [cluster, names] : by_cluster) {
+    const std::string owner = role_of(session, cluster);
+    Admin admin(context, admin_options(session, cluster, admin_url), owner);
+    for (const FoundDatabase& found : admin.databases().find(names)) {
+      if (found.owner != owner) {
+        throw UsageError(fmt::format("database {} belongs to {}: it is not ours to drop",
+                                     found.name, found.owner),
+                         "Look at the tenant's row in the registry.");
+      }
     }
   }
   for (const RegisteredTenant& tenant : tenants) {
@@ -519,10 +542,11 @@ void check_droppable_databases(const Context& context, Session& session,
 void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
                    const std::string& admin_url, bool force) {
   TenantRegistry registry = tenant_registry(context, session);
-  Admin admin(context, session, admin_url, role_of(session));
+  Admin admin(context, admin_options(session, tenant.cluster, admin_url),
+              role_of(session, tenant.cluster));
   registry.change_state({tenant.slug}, {tenant.state}, "deleting", "");
   try {
-    admin.databases.drop(tenant.database, force);
+    admin.databases().drop(tenant.database, force);
   } catch (const pq::ServerError& error) {
     // A refusal of the server's: all of it is still there.
     if (tenant.state != "provisioning")

@@ -14,6 +14,7 @@ struct DatabaseOptions {
   std::string prefix = "tenant_";  ///< of the databases' names, in front of the tenant's
   std::string schema = "tenant";   ///< of the tenant, in its database
   std::string source;              ///< the template that the tool keeps at head; empty: none
+  std::string cluster;             ///< out of [clusters]; empty: this server
   std::string admin_url;           ///< a role that may create databases; empty: as ever
 };
 

@@ -67,10 +67,10 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
     return;
   }
   for (const auto& [what, names] :
-       {Part{"registered, but there is no such schema", findings.missing},
+       {Part{"registered, but there is no such schema, or database", findings.missing},
         Part{"registered, but the schema has no version table of ours", findings.unversioned},
         Part{"a version table, but not registered", findings.unregistered},
-        Part{"provisioning, and nobody is making it", findings.unfinished},
+        Part{"provisioning or deleting, and nobody is at it", findings.unfinished},
         Part{"shares rows in a schema that is no home of shared rows", findings.homeless},
         Part{"a home of shared rows that is not there, or not complete", findings.broken_homes},
         Part{"of the pool, but not there, or not complete", findings.broken_pool}}) {

@@ -35,7 +35,15 @@ std::string work_text(const SchemaReport& schema) {
   return parts.empty() ? "" : fmt::format(" ({})", fmt::join(parts, ", "));
 }
 
+// One, or one in each of the databases that a run went to.
 void write_shared(std::ostream& out, const RunResult& result) {
+  constexpr std::size_t few = 3;
+  if (result.shared->schemas.size() > few) {
+    out << fmt::format("shared   {} ({} in {})\n", counts_text(*result.shared),
+                       counted(result.shared->schemas.size(), "schema"),
+                       duration_text(result.shared->duration));
+    return;
+  }
   for (const SchemaReport& schema : result.shared->schemas) {
     out << fmt::format("shared   {}: {}, at {}{}\n", escaped_name(schema.schema),
                        to_text(schema.result),

@@ -14,7 +14,7 @@
 namespace tenantctl {
 namespace {
 
-using Look = std::function<void(std::size_t, pq::Pipeline&)>;
+using Look = std::function<void(std::size_t, SiteSession&)>;
 
 // The name would make a message of its own out of what is one cause for many databases.
 std::string without_name(std::string message, const std::string& database) {
@@ -48,7 +48,7 @@ class Visits {
   void visit(std::size_t i) {
     try {
       SiteSession session(sites_[i]);
-      look_(i, session.pipeline());
+      look_(i, session);
     } catch (const UsageError&) {
       keep(std::current_exception());
     } catch (const Error& error) {

@@ -10,18 +10,8 @@
 
 namespace tenantctl {
 
-/// Looks into databases, each over a connection of its own that is closed behind the look, never
-/// more than `connections` at a time. `look` is told the index of the site and is called on several
-/// threads at once, for different sites.
-///
-/// Returns for each site why it could not be looked at; empty where it was. A standby is no site to
-/// look at. What the database did not cause (a UsageError, say) is thrown again when all are done.
-std::vector<std::string> visit_sites(
-    const std::vector<pq::ConnectOptions>& sites, std::size_t connections,
-    const std::function<void(std::size_t site, pq::Pipeline& pipeline)>& look);
-
-/// A connection to one of them, with the settings of a session of our own. Throws ConnectFailed,
-/// Error (a standby).
+/// A connection to a database besides the command's own, with the settings of a session of our own.
+/// Throws ConnectFailed, Error (a standby).
 class SiteSession {
  public:
   explicit SiteSession(const pq::ConnectOptions& site);
@@ -33,5 +23,15 @@ class SiteSession {
   pq::Connection connection_;
   pq::Pipeline pipeline_;
 };
+
+/// Looks into databases, each over a connection of its own that is closed behind the look, never
+/// more than `connections` at a time. `look` is told the index of the site and is called on several
+/// threads at once, for different sites.
+///
+/// Returns for each site why it could not be looked at; empty where it was. A standby is no site to
+/// look at. What the database did not cause (a UsageError, say) is thrown again when all are done.
+std::vector<std::string> visit_sites(
+    const std::vector<pq::ConnectOptions>& sites, std::size_t connections,
+    const std::function<void(std::size_t site, SiteSession& session)>& look);
 
 }  // namespace tenantctl

@@ -127,7 +127,8 @@ TEST_SUITE("cli/config_file") {
 
   TEST_CASE("sections are refused") {
     CHECK(complaint("[upgrade]\njobs = 7\n") ==
-          "tenantctl.toml: sections are not used / Write all keys at the top level.");
+          "tenantctl.toml: [clusters] is the only section / Write all other keys at the top level, "
+          "above it.");
     CHECK(complaint("upgrade.jobs = 7\n").starts_with("tenantctl.toml: "));
   }
 
