@@ -91,12 +91,12 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
   const std::vector<std::string> keys = known_keys(root_);
   const std::vector<const CLI::App*> chain = given_commands(root_);
   std::vector<CLI::ConfigItem> kept;
-  std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(input);
-  CLI::ConfigItem clusters = cluster_urls_of(items);
-  std::erase_if(items, is_of_clusters);
+  std::vector<CLI::ConfigItem> written = CLI::ConfigTOML::from_config(input);
+  CLI::ConfigItem clusters = cluster_urls_of(written);
+  std::erase_if(written, is_of_clusters);
   if (!clusters.inputs.empty())
-    items.push_back(std::move(clusters));
-  for (CLI::ConfigItem& item : items) {
+    written.push_back(std::move(clusters));
+  for (CLI::ConfigItem& item : written) {
     if (item.name == "++" || item.name == "--") {
       throw UsageError("tenantctl.toml: [clusters] is the only section",
                        "Write all other keys at the top level, above it.");

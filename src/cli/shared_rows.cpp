@@ -68,6 +68,7 @@ void check_home(const Context& context, Session& session, const std::string& hom
       return;
     case FoundSchema::State::bare:
     case FoundSchema::State::foreign:
+    case FoundSchema::State::away:
       break;
   }
   throw UsageError(
@@ -156,7 +157,7 @@ ExitCode create_rows_tenants(const Context& context, const RowsNewcomers& newcom
   TenantRegistry registry = tenant_registry(context, session);
   std::vector<std::string> slugs = newcomers.slugs;
   if (newcomers.count > 0) {
-    slugs = next_names(newcomers.prefix, registry.slugs_like(like_prefix(newcomers.prefix)),
+    slugs = next_slugs(newcomers.prefix, registry.slugs_like(like_prefix(newcomers.prefix)),
                        newcomers.count);
   }
   const bool only_shows = context.settings.dry_run || context.settings.sql;

@@ -99,8 +99,6 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
   if (!options.home.empty()) {
     throw UsageError("--home is for tenants of shared rows", "Say --isolation rows as well.");
   }
-  if (options.count > 0)
-    next_names(options.prefix, {}, 1);
   check_newcomer(options.newcomer, options.names.size());
   if (options.isolation == "database") {
     return create_databases(context, read_folders(context),
@@ -111,6 +109,8 @@ ExitCode run_create(const Context& context, const TenantOptions& given) {
     throw UsageError("--cluster is for tenants with a database of their own",
                      "Add --isolation database.");
   }
+  if (options.count > 0)
+    next_names(options.prefix, {}, 1);
   for (const std::string& name : options.names) {
     SchemaName::create(name);
     if (name == context.settings.shared_schema) {

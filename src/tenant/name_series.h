@@ -14,6 +14,10 @@ namespace tenantctl {
 std::vector<std::string> next_names(std::string_view prefix,
                                     const std::vector<std::string>& existing, std::size_t count);
 
+/// The same for tenants that have no schema of that name. Throws UsageError for what is no slug.
+std::vector<std::string> next_slugs(std::string_view prefix,
+                                    const std::vector<std::string>& existing, std::size_t count);
+
 /// A LIKE pattern for what begins with `prefix`.
 std::string like_prefix(std::string_view prefix);
 

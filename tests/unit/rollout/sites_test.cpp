@@ -67,13 +67,15 @@ TEST_SUITE("rollout/sites") {
   }
 
   TEST_CASE("tenants elsewhere are chosen by slug and by place, and left out by either") {
-    CHECK(chosen({.schemas = {"acme", "plain"}}) ==
+    CHECK(chosen({.schemas = {"acme", "plain"}, .tenants = {}, .excludes = {}}) ==
           std::vector<std::string>{"db_acme/tenant", "plain"});
-    CHECK(chosen({.schemas = {"db_apex/tenant"}}) == std::vector<std::string>{"db_apex/tenant"});
-    CHECK(chosen({.tenants = {"a*"}}) ==
+    CHECK(chosen({.schemas = {"db_apex/tenant"}, .tenants = {}, .excludes = {}}) ==
+          std::vector<std::string>{"db_apex/tenant"});
+    CHECK(chosen({.schemas = {}, .tenants = {"a*"}, .excludes = {}}) ==
           std::vector<std::string>{"db_acme/tenant", "db_apex/tenant"});
-    CHECK(chosen({.excludes = {"apex", "plain"}}) == std::vector<std::string>{"db_acme/tenant"});
-    CHECK_THROWS_AS(chosen({.schemas = {"tenant"}}), UsageError);
+    CHECK(chosen({.schemas = {}, .tenants = {}, .excludes = {"apex", "plain"}}) ==
+          std::vector<std::string>{"db_acme/tenant"});
+    CHECK_THROWS_AS(chosen({.schemas = {"tenant"}, .tenants = {}, .excludes = {}}), UsageError);
   }
 
   TEST_CASE("groups of several databases are one where the same plan serves them") {

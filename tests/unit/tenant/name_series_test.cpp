@@ -27,5 +27,11 @@ TEST_SUITE("tenant/name_series") {
     CHECK(next_names(std::string(58, 'x'), {}, 1).front().size() == 63);
   }
 
+  TEST_CASE("slugs may hold what no new schema's name may") {
+    CHECK(next_slugs("trial-", {"trial-00041"}, 1) == Names{"trial-00042"});
+    CHECK_THROWS_AS(next_slugs("Trial-", {}, 1), UsageError);
+    CHECK_THROWS_AS(next_slugs("", {}, 1), UsageError);
+  }
+
   TEST_CASE("a prefix is no pattern") { CHECK(like_prefix("a_%\\b") == "a\\_\\%\\\\b%"); }
 }
