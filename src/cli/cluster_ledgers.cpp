@@ -96,6 +96,8 @@ std::string record(const Context& context, const Session& session, RunStart star
     for (const ScopeRun* run : runs) {
       reports.push_back(report_in(*run, cluster));
       recorder.enter(run->scope);
+      for (const SchemaReport& schema : reports.back().schemas)
+        recorder.finished(schema, {});
       recorder.complete(run->scope, reports.back());
     }
     recorder.end(state_of(reports));

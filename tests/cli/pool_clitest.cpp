@@ -140,7 +140,7 @@ TEST_SUITE("cli/claim") {
     project.must({"gate", "install", "--claim-role", app});
     const auto shown = project.run({"gate", "show", "-o", "json"});
     CHECK(judged(shown, "gate-show") == "");
-    CHECK(contains(shown.out, "\"may_claim\":true"));
+    CHECK(contains(shown.out, "\"may_claim\": true"));
     CHECK(contains(claim("'acme', schema_name => 'pg_evil'"), "no name for a tenant"));
     CHECK(contains(claim("'acme', schema_name => 'public'"), "no name for a tenant"));
     CHECK(contains(claim("'acme', minimum_revision => '0009'"), "no tenant at 0009"));
