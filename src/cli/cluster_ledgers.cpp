@@ -40,31 +40,16 @@ FleetPlan plan_in(const FleetPlan& plan, const std::string& cluster) {
   return there;
 }
 
-SchemaReport copied(const SchemaReport& report) {
-  SchemaReport copy;
-  copy.schema = report.schema;
-  copy.result = report.result;
-  copy.from = report.from;
-  copy.revision = report.revision;
-  copy.steps = report.steps;
-  copy.repeatables = report.repeatables;
-  copy.tries = report.tries;
-  copy.duration = report.duration;
-  if (report.failure)
-    copy.failure = std::make_unique<Failure>(*report.failure);
-  if (report.blocker)
-    copy.blocker = std::make_unique<Blocker>(*report.blocker);
-  return copy;
-}
-
+// As far as counts and the run's state need it.
 Report report_in(const ScopeRun& run, const std::string& cluster) {
   Report there;
-  there.duration = run.report->duration;
   there.interrupted = run.report->interrupted;
-  there.stopped_by = run.report->stopped_by;
   for (const SchemaReport& schema : run.report->schemas) {
-    if (cluster_of(run.plan, schema.schema) == cluster)
-      there.schemas.push_back(copied(schema));
+    if (cluster_of(run.plan, schema.schema) != cluster)
+      continue;
+    there.schemas.emplace_back();
+    there.schemas.back().schema = schema.schema;
+    there.schemas.back().result = schema.result;
   }
   return there;
 }
@@ -96,8 +81,10 @@ std::string record(const Context& context, const Session& session, RunStart star
     for (const ScopeRun* run : runs) {
       reports.push_back(report_in(*run, cluster));
       recorder.enter(run->scope);
-      for (const SchemaReport& schema : reports.back().schemas)
-        recorder.finished(schema, {});
+      for (const SchemaReport& schema : run->report->schemas) {
+        if (cluster_of(run->plan, schema.schema) == cluster)
+          recorder.finished(schema, {});
+      }
       recorder.complete(run->scope, reports.back());
     }
     recorder.end(state_of(reports));

@@ -52,12 +52,6 @@ ExitCode run_show(const Context& context) {
   return ExitCode::ok;
 }
 
-void describe_common(CLI::App& command, Context& context) {
-  describe_output(command, context.settings);
-  describe_connection(command, context.settings);
-  add_switch(command, "-q,--quiet", context.settings.quiet, "no warnings");
-}
-
 void add_install(CLI::App& gate, Context& context) {
   CLI::App* command = gate.add_subcommand("install", "make the gate, or take it to this version");
   auto settings = std::make_shared<GateSettings>();
@@ -71,7 +65,7 @@ void add_install(CLI::App& gate, Context& context) {
               "schema behind the tenant's in the search_path (repeatable)");
   add_switch(*command, "--shared-in-path", context.settings.shared_in_path,
              "tenants see the shared schema's names unqualified");
-  describe_common(*command, context);
+  describe_question(*command, context.settings);
   add_example(*command, "tenantctl gate install --runtime-role app --admin-role support");
   command->callback([&context, settings] {
     context.run = [&context, settings] { return run_install(context, *settings); };
@@ -86,7 +80,7 @@ void add_gate(CLI::App& app, Context& context) {
   add_example(*gate, "tenantctl gate install --runtime-role app");
   add_install(*gate, context);
   CLI::App* show = gate->add_subcommand("show", "how it is, who may enter, who may look across");
-  describe_common(*show, context);
+  describe_question(*show, context.settings);
   add_example(*show, "tenantctl gate show");
   show->callback([&context] { context.run = [&context] { return run_show(context); }; });
 }

@@ -112,6 +112,12 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "name=URL of a server besides (repeatable); [clusters] in the file"));
 }
 
+void describe_question(CLI::App& command, Settings& settings) {
+  describe_output(command, settings);
+  describe_connection(command, settings);
+  add_switch(command, "-q,--quiet", settings.quiet, "no warnings");
+}
+
 void describe_numbering(CLI::App& command, Settings& settings) {
   static const std::map<std::string, Numbering> numberings{{"timestamp", Numbering::timestamp},
                                                            {"sequence", Numbering::sequence}};

@@ -31,6 +31,7 @@ std::string variable_of(const std::string& option);
 void describe_output(CLI::App& command, Settings& settings);
 void describe_folder(CLI::App& command, Settings& settings);
 void describe_connection(CLI::App& command, Settings& settings);
+void describe_question(CLI::App& command, Settings& settings);  ///< output, connection, --quiet
 void describe_numbering(CLI::App& command, Settings& settings);
 void describe_selection(CLI::App& command, Settings& settings);  ///< --tenants, --exclude, ...
 void describe_schemas(CLI::App& command, Settings& settings);    ///< --schema, repeatable

@@ -158,15 +158,9 @@ ExitCode run_check(const Context& context) {
   return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
 }
 
-void describe_common(CLI::App& command, Context& context) {
-  describe_output(command, context.settings);
-  describe_connection(command, context.settings);
-  add_switch(command, "-q,--quiet", context.settings.quiet, "no warnings");
-}
-
 void add_check_command(CLI::App& registry, Context& context) {
   CLI::App* command = registry.add_subcommand("check", "exit 4 unless registry and schemas agree");
-  describe_common(*command, context);
+  describe_question(*command, context.settings);
   add_example(*command, "tenantctl registry check");
   command->callback([&context] { context.run = [&context] { return run_check(context); }; });
 }
@@ -181,7 +175,7 @@ void add_registry(CLI::App& app, Context& context) {
       registry->add_subcommand("init", "make the registry, or take it to this version");
   auto adopts = std::make_shared<bool>(false);
   add_switch(*command, "--adopt", *adopts, "register the tenants that are there, as ready");
-  describe_common(*command, context);
+  describe_question(*command, context.settings);
   add_example(*command, "tenantctl registry init --adopt");
   add_check_command(*registry, context);
   command->callback([&context, adopts] {

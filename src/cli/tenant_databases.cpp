@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/clusters.h"
 #include "cli/migration.h"
+#include "cli/options.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "revision/target.h"
@@ -555,6 +556,12 @@ void drop_database(const Context& context, Session& session, const RegisteredTen
                 error.is(in_use) ? "--force ends the sessions that are connected to it." : "");
   }
   registry.remove({tenant.slug});
+}
+
+void describe_admin(CLI::App& command, std::string& url) {
+  add_setting(command, "--admin-url", url,
+              "a connection that may create and drop databases; else the usual one")
+      ->group("Databases");
 }
 
 }  // namespace tenantctl::cli

@@ -47,4 +47,7 @@ void check_droppable_databases(const Context& context, Session& session,
 void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
                    const std::string& admin_url, bool force);
 
+/// --admin-url.
+void describe_admin(CLI::App& command, std::string& url);
+
 }  // namespace tenantctl::cli

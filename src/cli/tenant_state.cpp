@@ -84,9 +84,7 @@ void add_change(CLI::App& tenant, Context& context, const StateChange& change,
   auto options = std::make_shared<StateOptions>();
   command->add_option("NAME", options->names, "tenant, by slug or schema")->required();
   add_setting(*command, "--reason", options->reason, "why; kept in the tenant's metadata");
-  describe_output(*command, context.settings);
-  describe_connection(*command, context.settings);
-  add_switch(*command, "-q,--quiet", context.settings.quiet, "no warnings");
+  describe_question(*command, context.settings);
   add_example(*command, fmt::format("tenantctl tenant {} acme", change.verb));
   command->callback([&context, change, options] {
     context.run = [&context, change, options] { return run_change(context, change, *options); };
@@ -97,7 +95,7 @@ void add_change(CLI::App& tenant, Context& context, const StateChange& change,
 
 void add_tenant_states(CLI::App& tenant, Context& context) {
   add_change(tenant, context, {.verb = "suspend", .to = "suspended", .from = {"ready"}},
-             "say in the registry that a tenant may not be entered for now");
+             "say in the registry that a tenant may not be entered until it is resumed");
   add_change(tenant, context, {.verb = "resume", .to = "ready", .from = {"suspended", "archived"}},
              "make a suspended or archived tenant ready again");
   add_change(tenant, context, {.verb = "archive", .to = "archived", .from = {"ready", "suspended"}},

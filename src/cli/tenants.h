@@ -34,10 +34,14 @@ std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
                                      const Folders& folders, const std::string& schema,
                                      const NewcomerOptions& options);
 
-/// pool, below `tenant`.
-void add_tenant_pool(CLI::App& tenant, Context& context);
+/// What most commands below `tenant` take: output, folder, connection, --quiet.
+void describe_tenants(CLI::App& command, Context& context);
 
-/// suspend, resume and archive, below `tenant`.
+/// Below `tenant`; the last one is suspend, resume and archive.
+void add_tenant_create(CLI::App& tenant, Context& context);
+void add_tenant_list(CLI::App& tenant, Context& context);
+void add_tenant_drop(CLI::App& tenant, Context& context);
+void add_tenant_pool(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);
 
 }  // namespace tenantctl::cli
