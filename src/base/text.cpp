@@ -334,6 +334,14 @@ std::string quote_literal(std::string_view text) {
 
 std::string quote_identifier(std::string_view name) { return '"' + doubled(name, "\"") + '"'; }
 
+std::string dollar_quoted(std::string_view body) {
+  std::string tag = "$tenantctl$";
+  while (body.find(tag) != std::string_view::npos) {
+    tag.insert(tag.size() - 1, "_");
+  }
+  return fmt::format("{0}{1}{0}", tag, body);
+}
+
 std::string backslashed(std::string_view text, std::string_view special) {
   std::string out;
   for (const char c : text) {

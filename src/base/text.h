@@ -50,6 +50,10 @@ std::string quote_literal(std::string_view text);
 /// `name` as a quoted SQL identifier. The caller has refused NUL.
 std::string quote_identifier(std::string_view name);
 
+/// `body` as a dollar-quoted literal, between tags that it does not hold. The caller has refused
+/// NUL.
+std::string dollar_quoted(std::string_view body);
+
 /// `text` with a backslash in front of each byte that is one of `special`.
 std::string backslashed(std::string_view text, std::string_view special);
 

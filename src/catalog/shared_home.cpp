@@ -13,7 +13,7 @@ namespace {
 
 // $1 home, $2 tenant column, $3 version table. A partition is a table of its own where somebody
 // can reach it past its parent.
-constexpr std::string_view tables =
+constexpr std::string_view home_tables =
     "WITH shared_table AS (SELECT c.oid, c.relname, c.relkind, c.relispartition, c.relrowsecurity, "
     "c.relforcerowsecurity, a.attnum, a.attnotnull, a.atthasdef FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -55,7 +55,7 @@ class HomeReader {
 
  private:
   pq::Message ask(std::string_view rest, std::function<void(const pq::Row&)> on_row) const {
-    return {.sql = fmt::format("{}{}", tables, rest),
+    return {.sql = fmt::format("{}{}", home_tables, rest),
             .values = {home_.schema, home_.column, version_table_},
             .on_row = std::move(on_row)};
   }

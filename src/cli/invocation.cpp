@@ -13,7 +13,7 @@ namespace tenantctl::cli {
 namespace {
 
 // A column takes text only.
-std::string variable(const char* name) {
+std::string shown_variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : escaped(value);
 }
@@ -30,13 +30,13 @@ std::string host() {
 }
 
 std::string job() {
-  const std::string github = variable("GITHUB_RUN_ID");
+  const std::string github = shown_variable("GITHUB_RUN_ID");
   if (!github.empty()) {
-    return fmt::format("{}/{}/actions/runs/{}", variable("GITHUB_SERVER_URL"),
-                       variable("GITHUB_REPOSITORY"), github);
+    return fmt::format("{}/{}/actions/runs/{}", shown_variable("GITHUB_SERVER_URL"),
+                       shown_variable("GITHUB_REPOSITORY"), github);
   }
   for (const char* name : {"CI_JOB_URL", "BUILD_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL"}) {
-    const std::string url = variable(name);
+    const std::string url = shown_variable(name);
     if (!url.empty())
       return url;
   }

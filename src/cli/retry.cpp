@@ -94,7 +94,7 @@ Migration::Planner planner_of(const std::string& command, const Target& goal, bo
   };
 }
 
-ExitCode run(const Context& context, const std::string& id) {
+ExitCode run_retry(const Context& context, const std::string& id) {
   const Folders folders = read_folders(context);
   Session session(context);
   RunLedger ledger = session.ledger();
@@ -131,7 +131,8 @@ void add_retry(CLI::App& app, Context& context) {
              "apply revisions that are older than applied ones");
   add_switch(*command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
   add_example(*command, "tenantctl retry 1a2b3c4d");
-  command->callback([&context, id] { context.run = [&context, id] { return run(context, *id); }; });
+  command->callback(
+      [&context, id] { context.run = [&context, id] { return run_retry(context, *id); }; });
 }
 
 }  // namespace tenantctl::cli

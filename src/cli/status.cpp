@@ -196,7 +196,7 @@ bool is_at_head(const std::vector<StatusResult>& results) {
   });
 }
 
-void describe_common(CLI::App& command, Settings& settings) {
+void describe_survey(CLI::App& command, Settings& settings) {
   describe_schemas(command, settings);
   describe_selection(command, settings);
   describe_output(command, settings);
@@ -211,7 +211,7 @@ void describe_common(CLI::App& command, Settings& settings) {
 void add_status(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("status", "the fleet by version, laggards named");
   auto all = std::make_shared<bool>(false);
-  describe_common(*command, context.settings);
+  describe_survey(*command, context.settings);
   add_switch(*command, "--all", *all, "name also the schemas at head");
   add_example(*command, "tenantctl status --only-behind");
   command->callback([&context, all] {
@@ -226,7 +226,7 @@ void add_status(CLI::App& app, Context& context) {
 void add_check(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "check", "for CI: exit 4 unless every schema is at head, unedited, marked");
-  describe_common(*command, context.settings);
+  describe_survey(*command, context.settings);
   add_example(*command, "tenantctl check --output json");
   command->callback([&context] {
     context.run = [&context] {

@@ -111,7 +111,7 @@ Migration undo_migration(const Context& context, const Undone& undone) {
   return migration;
 }
 
-ExitCode run(const Context& context, const std::string& id) {
+ExitCode run_undo(const Context& context, const std::string& id) {
   const Folders folders = read_folders(context);
   Session session(context);
   RunLedger ledger = session.ledger();
@@ -145,7 +145,8 @@ void add_undo(CLI::App& app, Context& context) {
   add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
   add_switch(*command, "-q,--quiet", context.settings.quiet, "no progress, no warnings");
   add_example(*command, "tenantctl undo 1a2b3c4d --yes");
-  command->callback([&context, id] { context.run = [&context, id] { return run(context, *id); }; });
+  command->callback(
+      [&context, id] { context.run = [&context, id] { return run_undo(context, *id); }; });
 }
 
 }  // namespace tenantctl::cli

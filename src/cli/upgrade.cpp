@@ -69,7 +69,7 @@ CLI::Option* describe_target(CLI::App& command, std::string& target) {
       ->capture_default_str();
 }
 
-void describe_common(CLI::App& command, Settings& settings) {
+void describe_upgrade(CLI::App& command, Settings& settings) {
   describe_output(command, settings);
   describe_folder(command, settings);
   describe_connection(command, settings);
@@ -109,7 +109,7 @@ void add_upgrade(CLI::App& app, Context& context) {
   describe_scope(*command, context.settings, "shared or tenant; told by the schema else");
   add_switch(*command, "--create", options->create,
              "make what is missing: schema and version table");
-  describe_common(*command, context.settings);
+  describe_upgrade(*command, context.settings);
   add_example(*command, "tenantctl upgrade --schema tenant_acme");
   command->callback([&context, options] {
     context.run = [&context, options] { return run(context, *options); };
@@ -127,7 +127,7 @@ void add_upgrade_all(CLI::App& app, Context& context) {
   describe_schemas(*command, context.settings);
   describe_selection(*command, context.settings);
   describe_waves(*command, context.settings);
-  describe_common(*command, context.settings);
+  describe_upgrade(*command, context.settings);
   add_example(*command, "tenantctl upgrade-all --canary 1 --waves 10%,100% --max-failures 2%");
   command->callback([&context, options, target] {
     options->has_target = target->count() > 0;

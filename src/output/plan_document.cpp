@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int format_version = 1;
-constexpr std::size_t width = 100;
+constexpr std::size_t line_width = 100;
 constexpr std::size_t longest_line = 160;  // a title and a checksum fit
 
 struct StateName {
@@ -164,7 +164,7 @@ void write_flowing(std::string& text, const Json& names, const std::string& inde
   std::string line;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::string word = compact(names[i]) + (i + 1 < names.size() ? "," : "");
-    if (line.empty() || indent.size() + line.size() + word.size() + 1 > width) {
+    if (line.empty() || indent.size() + line.size() + word.size() + 1 > line_width) {
       text += line + "\n" + indent;
       line = word;
     } else {
@@ -223,7 +223,7 @@ void write_group(std::ostream& out, const PlanFile::Group& group) {
                        i + 1 == group.steps.size() ? "\n" : "");
   }
   const std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
-  out << wrapped_names(names, "", width, 40);
+  out << wrapped_names(names, "", line_width, 40);
 }
 
 // A fence longer than any in the SQL.

@@ -50,14 +50,14 @@ void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
 }
 
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings) {
-  using Part = std::pair<std::string_view, const std::vector<std::string>&>;
+  using Named = std::pair<std::string_view, const std::vector<std::string>&>;
   if (format == Format::json) {
     Json json = json_document("registry check");
     for (const auto& [key, names] :
-         {Part{"missing", findings.missing}, Part{"unversioned", findings.unversioned},
-          Part{"unregistered", findings.unregistered}, Part{"unfinished", findings.unfinished},
-          Part{"homeless", findings.homeless}, Part{"broken_homes", findings.broken_homes},
-          Part{"broken_pool", findings.broken_pool}})
+         {Named{"missing", findings.missing}, Named{"unversioned", findings.unversioned},
+          Named{"unregistered", findings.unregistered}, Named{"unfinished", findings.unfinished},
+          Named{"homeless", findings.homeless}, Named{"broken_homes", findings.broken_homes},
+          Named{"broken_pool", findings.broken_pool}})
       json[std::string(key)] = names;
     out << json_text(json) << '\n';
     return;
@@ -67,13 +67,13 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
     return;
   }
   for (const auto& [what, names] :
-       {Part{"registered, but there is no such schema, or database", findings.missing},
-        Part{"registered, but the schema has no version table of ours", findings.unversioned},
-        Part{"a version table, but not registered", findings.unregistered},
-        Part{"provisioning or deleting, and nobody is at it", findings.unfinished},
-        Part{"shares rows in a schema that is no home of shared rows", findings.homeless},
-        Part{"a home of shared rows that is not there, or not complete", findings.broken_homes},
-        Part{"of the pool, but not there, or not complete", findings.broken_pool}}) {
+       {Named{"registered, but there is no such schema, or database", findings.missing},
+        Named{"registered, but the schema has no version table of ours", findings.unversioned},
+        Named{"a version table, but not registered", findings.unregistered},
+        Named{"provisioning or deleting, and nobody is at it", findings.unfinished},
+        Named{"shares rows in a schema that is no home of shared rows", findings.homeless},
+        Named{"a home of shared rows that is not there, or not complete", findings.broken_homes},
+        Named{"of the pool, but not there, or not complete", findings.broken_pool}}) {
     for (const std::string& name : names)
       out << fmt::format("{}: {}\n", escaped_name(name), what);
   }

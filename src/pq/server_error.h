@@ -7,6 +7,10 @@
 
 namespace tenantctl::pq {
 
+// SQLSTATEs that more than one caller asks for; PostgreSQL's documentation, appendix A.
+inline constexpr std::string_view insufficient_privilege = "42501";
+inline constexpr std::string_view undefined_object = "42704";
+
 /// What the server said about one failed message, field by field. `position` counts characters
 /// from 1 in the text that was sent; 0 means none.
 struct ServerFields {

@@ -16,7 +16,7 @@ std::string line_of(const Finding& finding) {
   return fmt::format("{}:{}: {}", place.file, place.line, finding.message);
 }
 
-std::string lines_of(const std::vector<Finding>& findings) {
+std::string lines_about(const std::vector<Finding>& findings) {
   std::string lines;
   for (const Finding& finding : findings) {
     if (!lines.empty()) {
@@ -35,6 +35,6 @@ std::string only_hint(const std::vector<Finding>& findings) {
 }  // namespace
 
 FolderError::FolderError(std::vector<Finding> findings)
-    : UsageError(lines_of(findings), only_hint(findings)), findings_(std::move(findings)) {}
+    : UsageError(lines_about(findings), only_hint(findings)), findings_(std::move(findings)) {}
 
 }  // namespace tenantctl

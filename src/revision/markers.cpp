@@ -10,7 +10,7 @@ namespace tenantctl {
 namespace {
 
 constexpr std::string_view white_space = " \t\r\f\v";
-constexpr std::string_view keyword = "migrate:";
+constexpr std::string_view marker_keyword = "migrate:";
 
 std::string_view without_leading_space(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(white_space), text.size()));
@@ -26,11 +26,11 @@ std::optional<std::string_view> comment_of(std::string_view line) {
 
 std::optional<Marker> marker_at(const Line& line) {
   const auto comment = comment_of(line.text);
-  if (!comment || !comment->starts_with(keyword)) {
+  if (!comment || !comment->starts_with(marker_keyword)) {
     return std::nullopt;
   }
   std::vector<std::string_view> words = words_of(*comment);
-  const std::string_view direction = words.front().substr(keyword.size());
+  const std::string_view direction = words.front().substr(marker_keyword.size());
   if (direction != "up" && direction != "down") {
     return std::nullopt;
   }
@@ -45,10 +45,10 @@ bool is_mistaken(const Line& line) {
   if (!comment || marker_at(line)) {
     return false;
   }
-  if (lowered(comment->substr(0, keyword.size())) != keyword) {
+  if (lowered(comment->substr(0, marker_keyword.size())) != marker_keyword) {
     return false;
   }
-  const std::vector<std::string_view> words = words_of(comment->substr(keyword.size()));
+  const std::vector<std::string_view> words = words_of(comment->substr(marker_keyword.size()));
   if (words.empty()) {
     return true;
   }

@@ -41,7 +41,7 @@ std::string_view leading_digits(std::string_view text) {
   return text.substr(0, std::min(text.find_first_not_of(digit_set), text.size()));
 }
 
-std::optional<RevisionNumber> number_of(std::string_view digits) {
+std::optional<RevisionNumber> whole_number(std::string_view digits) {
   RevisionNumber number = 0;
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   const bool whole = code == std::errc() && end == digits.data() + digits.size();
@@ -118,7 +118,7 @@ Target Target::parse(std::string_view text) {
 
 const Revision& Target::find_in(const RevisionFolder& folder) const {
   const std::string_view digits = leading_digits(text_);
-  const auto number = number_of(digits);
+  const auto number = whole_number(digits);
   const Revision* exact = number ? folder.find(*number) : nullptr;
   const bool whole = digits.size() < text_.size();
   std::vector<const Revision*> candidates;

@@ -36,25 +36,22 @@ std::string roles(const std::vector<std::string>& owners) {
 // In the same transaction as what it protects: a planted table would run its trigger, a planted
 // view its functions, as the migrating role.
 pq::Message check(const std::vector<std::string>& owners) {
-  std::string tag = "$tenantctl$";
-  while (roles(owners).find(tag) != std::string::npos) {
-    tag.insert(tag.size() - 1, "_");
-  }
-  return {.sql = fmt::format(
-              "DO {0}\nDECLARE\n  there pg_catalog.int8;\n  ours pg_catalog.int8;\n"
-              "  remark pg_catalog.text;\nBEGIN\n"
-              "  SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE {1}) "
-              "INTO there, ours FROM pg_catalog.pg_class c "
-              "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-              "WHERE n.nspname = 'tenantctl' AND c.relname IN ('run', 'run_schema');\n"
-              "  IF there = 0 THEN {2} END IF;\n"
-              "  IF ours <> 2 THEN {3} END IF;\n"
-              "  SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') INTO remark "
-              "FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tenantctl';\n"
-              "  IF remark <> '{4}{5}' THEN {6} END IF;\nEND\n{0}",
-              tag, ownership_condition(owners, Lookup::one), raise(absent, "there is no ledger"),
-              raise(foreign, "schema tenantctl or its tables are not ours alone"), version_prefix,
-              version, raise(newer, "another version of tenantctl made the ledger"))};
+  const std::string body = fmt::format(
+      "\nDECLARE\n  there pg_catalog.int8;\n  ours pg_catalog.int8;\n"
+      "  remark pg_catalog.text;\nBEGIN\n"
+      "  SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE {}) "
+      "INTO there, ours FROM pg_catalog.pg_class c "
+      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE n.nspname = 'tenantctl' AND c.relname IN ('run', 'run_schema');\n"
+      "  IF there = 0 THEN {} END IF;\n"
+      "  IF ours <> 2 THEN {} END IF;\n"
+      "  SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') INTO remark "
+      "FROM pg_catalog.pg_namespace n WHERE n.nspname = 'tenantctl';\n"
+      "  IF remark <> '{}{}' THEN {} END IF;\nEND\n",
+      ownership_condition(owners, Lookup::one), raise(absent, "there is no ledger"),
+      raise(foreign, "schema tenantctl or its tables are not ours alone"), version_prefix, version,
+      raise(newer, "another version of tenantctl made the ledger"));
+  return {.sql = "DO " + dollar_quoted(body)};
 }
 
 // A table that somebody locked must not hold up the schemas of the run.

@@ -45,7 +45,7 @@ FleetPlan::Group without_schemas(const FleetPlan::Group& group) {
   return copy;
 }
 
-void refuse(FleetPlan::Group& group, Result result, std::string message, std::string hint) {
+void refuse_plan(FleetPlan::Group& group, Result result, std::string message, std::string hint) {
   group.work.plan.steps.clear();
   group.work.plan.to = group.work.plan.from;
   group.result = result;
@@ -73,14 +73,14 @@ class Parting {
     } else if (!is_there(group_, kept)) {
       const std::string where = place_text(kept.from);
       FleetPlan::Group& moved = part(where);
-      refuse(moved, Result::failed,
-             fmt::format("not where the plan says: {}, not {}", place_text(plan.from), where),
-             "It was migrated since the plan was made: make the plan again.");
+      refuse_plan(moved, Result::failed,
+                  fmt::format("not where the plan says: {}, not {}", place_text(plan.from), where),
+                  "It was migrated since the plan was made: make the plan again.");
       moved.schemas.push_back(schema);
     } else {
       FleetPlan::Group& other = part("other");
-      refuse(other, Result::failed, "what would run is not what the plan says",
-             "Make the plan again, with the same options as the run.");
+      refuse_plan(other, Result::failed, "what would run is not what the plan says",
+                  "Make the plan again, with the same options as the run.");
       other.schemas.push_back(schema);
     }
   }
@@ -185,7 +185,7 @@ std::vector<std::string> hold_to(FleetPlan& plan, const PlanFile::ScopePlan& kep
   if (!known.empty()) {
     FleetPlan::Group gone;
     gone.state = Standing::State::missing;
-    refuse(gone, Result::gone, "dropped since the plan was made", "");
+    refuse_plan(gone, Result::gone, "dropped since the plan was made", "");
     for (const auto& [schema, group] : known) {
       gone.schemas.emplace_back(schema);
     }

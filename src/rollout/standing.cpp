@@ -14,7 +14,7 @@ namespace tenantctl {
 namespace {
 
 // A transaction that touches too many tables fills the server's lock table.
-constexpr std::size_t batch_size = 100;
+constexpr std::size_t read_batch_size = 100;
 
 /// Digest of each prefix of a folder: a mark with one of them is an unedited, in-order history. Of
 /// repeatables it must name none, or exactly the folder's as they are today.
@@ -131,21 +131,21 @@ std::vector<std::uint32_t> take_readable(std::vector<Standing>& groups) {
 // One after the other, each as long as a transaction may be.
 std::vector<std::vector<std::uint32_t>> batches_of(const std::vector<std::uint32_t>& members) {
   std::vector<std::vector<std::uint32_t>> batches;
-  for (std::size_t begin = 0; begin < members.size(); begin += batch_size) {
-    const auto end = std::min(begin + batch_size, members.size());
+  for (std::size_t begin = 0; begin < members.size(); begin += read_batch_size) {
+    const auto end = std::min(begin + read_batch_size, members.size());
     batches.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(begin),
                          members.begin() + static_cast<std::ptrdiff_t>(end));
   }
   return batches;
 }
 
-struct Reading {
+struct HistoryReading {
   History history;
   std::string problem;
 };
 
-Reading read_one(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {
-  Reading reading;
+HistoryReading read_one(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline deadline) {
+  HistoryReading reading;
   try {
     reading.history = read_history(pipeline, table, deadline);
   } catch (const pq::ServerError& error) {
@@ -155,14 +155,15 @@ Reading read_one(pq::Pipeline& pipeline, const VersionTable& table, pq::Deadline
 }
 
 // All in one round trip; if one table refuses, each on its own to learn which.
-std::vector<Reading> read_batch(pq::Pipeline& pipeline, const std::vector<VersionTable>& tables,
-                                pq::Deadline deadline) {
+std::vector<HistoryReading> read_batch(pq::Pipeline& pipeline,
+                                       const std::vector<VersionTable>& tables,
+                                       pq::Deadline deadline) {
   std::deque<History> histories(tables.size());
   std::vector<pq::Message> messages;
   for (std::size_t i = 0; i < tables.size(); ++i) {
     messages.push_back(tables[i].read(histories[i]));
   }
-  std::vector<Reading> readings;
+  std::vector<HistoryReading> readings;
   try {
     pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
     for (History& history : histories) {
@@ -185,14 +186,14 @@ class Reader {
 
   Scope scope() const { return scope_; }
 
-  std::vector<Reading> read(const std::vector<std::string>& schemas) const {
-    std::vector<Reading> readings;
-    for (std::size_t begin = 0; begin < schemas.size(); begin += batch_size) {
+  std::vector<HistoryReading> read(const std::vector<std::string>& schemas) const {
+    std::vector<HistoryReading> readings;
+    for (std::size_t begin = 0; begin < schemas.size(); begin += read_batch_size) {
       std::vector<VersionTable> tables;
-      for (std::size_t i = begin; i < std::min(begin + batch_size, schemas.size()); ++i) {
+      for (std::size_t i = begin; i < std::min(begin + read_batch_size, schemas.size()); ++i) {
         tables.emplace_back(SchemaName::existing(schemas[i]), options_);
       }
-      for (Reading& reading : read_batch(pipeline_, tables, deadline_)) {
+      for (HistoryReading& reading : read_batch(pipeline_, tables, deadline_)) {
         readings.push_back(std::move(reading));
       }
     }
@@ -214,7 +215,7 @@ std::vector<std::string> names_of(const Fleet& fleet, const std::vector<std::uin
   return names;
 }
 
-void take_reading(Standing& group, const Reading& reading, Scope scope) {
+void take_reading(Standing& group, const HistoryReading& reading, Scope scope) {
   group.history = reading.history;
   group.problem = reading.problem;
   if (group.problem.empty()) {
@@ -268,7 +269,7 @@ void split_unread(std::vector<Standing>& groups, const Fleet& fleet, const Reade
     if (!needs_reading(group)) {
       continue;
     }
-    const std::vector<Reading> readings = reader.read(names_of(fleet, group.members));
+    const std::vector<HistoryReading> readings = reader.read(names_of(fleet, group.members));
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
       one.state = group.state;
@@ -312,7 +313,7 @@ class DeepReading {
     for (const std::string& name : names_of(fleet_, batch)) {
       tables.emplace_back(SchemaName::existing(name), options_);
     }
-    const std::vector<Reading> readings = read_batch(pipeline_, tables, deadline());
+    const std::vector<HistoryReading> readings = read_batch(pipeline_, tables, deadline());
     std::vector<std::size_t> suspects;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const FoundSchema& found = fleet_.schemas[batch[i]];
@@ -329,7 +330,7 @@ class DeepReading {
     }
   }
 
-  Standing judged(const Reading& reading, const std::string& comment) const {
+  Standing judged(const HistoryReading& reading, const std::string& comment) const {
     Standing one;
     const auto mark = Mark::parse(comment);
     if (mark && mark->dropping) {
@@ -352,7 +353,7 @@ class DeepReading {
   void look_again(std::uint32_t member, const VersionTable& table) {
     std::optional<std::string> before;
     std::optional<std::string> after;
-    Reading reading;
+    HistoryReading reading;
     std::vector<pq::Message> messages;
     messages.push_back(table.read_comment(before));
     messages.push_back(table.read(reading.history));
@@ -418,7 +419,7 @@ std::vector<Standing> read_run_standings(pq::Pipeline& pipeline, const Fleet& fl
   const std::vector<std::uint32_t> members = take_readable(groups);
   std::map<std::string, std::size_t> indexes;
   for (const auto& batch : batches_of(members)) {
-    const std::vector<Reading> readings = reader.read(names_of(fleet, batch));
+    const std::vector<HistoryReading> readings = reader.read(names_of(fleet, batch));
     for (std::size_t i = 0; i < readings.size(); ++i) {
       Standing one;
       take_reading(one, readings[i], query.scope);
@@ -468,7 +469,7 @@ std::vector<Standing> read_standings(pq::Pipeline& pipeline, const Fleet& fleet,
       unknown_groups.push_back(&group);
     }
   }
-  const std::vector<Reading> readings = reader.read(names_of(fleet, unknown));
+  const std::vector<HistoryReading> readings = reader.read(names_of(fleet, unknown));
   for (std::size_t i = 0; i < readings.size(); ++i) {
     take_reading(*unknown_groups[i], readings[i], folder.scope());
   }

@@ -20,7 +20,7 @@ constexpr auto reconnect_pause = 500ms;
 
 // Another role's query and waits are only shown to members of pg_read_all_stats; the rest is for
 // everybody. A backend that waits for its client says so also where its state is not tracked.
-std::string question() {
+std::string watch_question() {
   return fmt::format(
       "SELECT a.pid, {}, a.application_name, "
       "a.wait_event_type IS DISTINCT FROM 'Client', "
@@ -103,7 +103,7 @@ void Watch::ask(const std::vector<Subject>& subjects, pq::Deadline now) {
   }
   arriving_.clear();
   std::vector<pq::Message> messages = pq::question_settings();
-  messages.push_back({.sql = question(),
+  messages.push_back({.sql = watch_question(),
                       .values = {pids, names},
                       .on_row = [this](const auto& row) { add(row); }});
   send(Pending::question, std::move(messages), now);

@@ -24,13 +24,7 @@ std::string raise(std::string_view sqlstate, std::string_view message) {
 }
 
 // A role's name may hold any tag.
-pq::Message block(const std::string& body) {
-  std::string tag = "$tenantctl$";
-  while (body.find(tag) != std::string::npos) {
-    tag.insert(tag.size() - 1, "_");
-  }
-  return {.sql = fmt::format("DO {0}{1}{0}", tag, body)};
-}
+pq::Message block(const std::string& body) { return {.sql = "DO " + dollar_quoted(body)}; }
 
 std::string literals(const std::vector<std::string>& names) {
   std::string text;

@@ -14,9 +14,6 @@ namespace {
 // What our own block raises; class TC is nobody else's.
 constexpr std::string_view may_log_in = "TC026";
 
-constexpr std::string_view undefined_object = "42704";
-constexpr std::string_view insufficient_privilege = "42501";
-
 // All that an application needs, and nothing of ours besides.
 void add_grants(std::vector<pq::Message>& messages, const std::string& role) {
   const std::string grantee = quote_identifier(role);
@@ -75,16 +72,16 @@ std::string path_text(const std::vector<std::string>& schemas) {
   return text + ", pg_temp";
 }
 
-[[noreturn]] void explain(const pq::ServerError& error) {
+[[noreturn]] void explain_gate(const pq::ServerError& error) {
   if (error.is(may_log_in)) {
     throw UsageError("the role to look across tenants may log in",
                      "Name a group: people are its members, so that each can be told apart.");
   }
-  if (error.is(undefined_object)) {
+  if (error.is(pq::undefined_object)) {
     throw UsageError(fmt::format("the gate was left as it is: {}", told(error.fields().message)),
                      "Make the role first, with CREATE ROLE.");
   }
-  if (error.is(insufficient_privilege)) {
+  if (error.is(pq::insufficient_privilege)) {
     throw UsageError(fmt::format("the gate was left as it is: {}", told(error.fields().message)),
                      "Whoever may create roles makes the group; or run this as the owner of "
                      "schema tenantctl.");
@@ -148,7 +145,7 @@ Installed Gate::install(const GateOptions& options) {
     components_.write(gate_component(), std::move(messages));
     return installed;
   } catch (const pq::ServerError& error) {
-    explain(error);
+    explain_gate(error);
   }
 }
 

@@ -146,7 +146,7 @@ BEGIN
 END
 $$)";
 
-std::vector<std::string> statements_of_version_1() {
+std::vector<std::string> gate_of_version_1() {
   return {create_table,
           "INSERT INTO tenantctl.gate DEFAULT VALUES",
           create_admission,
@@ -220,7 +220,7 @@ BEGIN
 END
 $$)";
 
-std::vector<std::string> statements_of_version_2() {
+std::vector<std::string> gate_of_version_2() {
   return {create_claim,
           "REVOKE ALL ON FUNCTION tenantctl.claim(text, text, text, text, text, jsonb) "
           "FROM PUBLIC"};
@@ -229,10 +229,9 @@ std::vector<std::string> statements_of_version_2() {
 }  // namespace
 
 const Component& gate_component() {
-  static const Component component{
-      .name = "gate",
-      .tables = {"tenant", "gate", "place"},
-      .versions = {statements_of_version_1(), statements_of_version_2()}};
+  static const Component component{.name = "gate",
+                                   .tables = {"tenant", "gate", "place"},
+                                   .versions = {gate_of_version_1(), gate_of_version_2()}};
   return component;
 }
 

@@ -3,7 +3,7 @@
 namespace tenantctl {
 namespace {
 
-std::vector<std::string> statements_of_version_1() {
+std::vector<std::string> registry_of_version_1() {
   return {
       "CREATE TABLE tenantctl.tenant (\n"
       "  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),\n"
@@ -59,7 +59,7 @@ std::vector<std::string> statements_of_version_1() {
 }
 
 // Schemas at versions like a tenant's, but nobody's own: many tenants' rows, or no tenant yet.
-std::vector<std::string> statements_of_version_2() {
+std::vector<std::string> registry_of_version_2() {
   return {
       "CREATE TABLE tenantctl.place (\n"
       "  schema_name text PRIMARY KEY CHECK (pg_catalog.octet_length(schema_name) BETWEEN 1 AND "
@@ -74,10 +74,9 @@ std::vector<std::string> statements_of_version_2() {
 }  // namespace
 
 const Component& registry_component() {
-  static const Component component{
-      .name = "registry",
-      .tables = {"tenant", "place"},
-      .versions = {statements_of_version_1(), statements_of_version_2()}};
+  static const Component component{.name = "registry",
+                                   .tables = {"tenant", "place"},
+                                   .versions = {registry_of_version_1(), registry_of_version_2()}};
   return component;
 }
 

@@ -17,20 +17,14 @@ constexpr std::size_t most_bytes = 63;
 
 // What our own blocks raise; class TC is nobody else's.
 constexpr std::string_view taken = "TC027";
-constexpr std::string_view insufficient_privilege = "42501";
-constexpr std::string_view undefined_object = "42704";
 constexpr std::string_view dependent_objects = "2BP01";
 
 constexpr std::string_view gate_functions =
     "tenantctl.admission(text, text), tenantctl.enter(text, text), tenantctl.current_tenant(), "
     "tenantctl.require_tenant(), tenantctl.leave(), tenantctl.looks_across()";
 
-pq::Message block(const std::string& body) {
-  std::string tag = "$tenantctl$";
-  while (body.find(tag) != std::string::npos) {
-    tag.insert(tag.size() - 1, "_");
-  }
-  return {.sql = fmt::format("DO {0}\nBEGIN\n{1}END\n{0}", tag, body)};
+pq::Message role_block(const std::string& body) {
+  return {.sql = "DO " + dollar_quoted(fmt::format("\nBEGIN\n{}END\n", body))};
 }
 
 std::string exists(const std::string& role) {
@@ -40,7 +34,7 @@ std::string exists(const std::string& role) {
 
 // CREATE ROLE knows no IF NOT EXISTS; whoever bears the name without our comment is a stranger.
 pq::Message make_role(const std::string& role, const std::string& purpose) {
-  return block(fmt::format(
+  return role_block(fmt::format(
       "  IF NOT {0} THEN\n    CREATE ROLE {1} NOLOGIN;\n    COMMENT ON ROLE {1} IS {2};\n"
       "  ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = {3} AND "
       "pg_catalog.shobj_description(r.oid, 'pg_authid') = {2} AND NOT r.rolsuper) THEN\n"
@@ -48,19 +42,19 @@ pq::Message make_role(const std::string& role, const std::string& purpose) {
       exists(role), quote_identifier(role), quote_literal(purpose), quote_literal(role), taken));
 }
 
-[[noreturn]] void explain(const pq::ServerError& error) {
+[[noreturn]] void explain_roles(const pq::ServerError& error) {
   if (error.is(taken)) {
     throw UsageError(
         fmt::format("role {} is there, and not ours", escaped_name(error.fields().message)),
         "Rename it, or name a role of your own with --runtime-role NAME.");
   }
-  if (error.is(insufficient_privilege)) {
+  if (error.is(pq::insufficient_privilege)) {
     throw UsageError(
         fmt::format("the runtime role cannot be made: {}", told(error.fields().message)),
         "Roles are made by who has CREATEROLE; --runtime-role NAME takes one that is "
         "there.");
   }
-  if (error.is(undefined_object)) {
+  if (error.is(pq::undefined_object)) {
     throw UsageError(
         fmt::format("the runtime role was left as it is: {}", told(error.fields().message)),
         "Make the role first, with CREATE ROLE.");
@@ -106,7 +100,7 @@ void RuntimeRoles::run(std::vector<pq::Message> messages) {
   try {
     pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
   } catch (const pq::ServerError& error) {
-    explain(error);
+    explain_roles(error);
   }
 }
 
@@ -140,7 +134,7 @@ void RuntimeRoles::check_free(const std::vector<std::string>& roles) {
        .on_row = [&stranger](const pq::Row& row) { stranger = row.text(0); }});
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
   if (!stranger.empty()) {
-    explain(pq::ServerError({.sqlstate = std::string(taken), .message = stranger}));
+    explain_roles(pq::ServerError({.sqlstate = std::string(taken), .message = stranger}));
   }
 }
 
@@ -174,7 +168,7 @@ void RuntimeRoles::make(const std::string& role, const std::string& schema,
   messages.push_back({.sql = "SELECT pg_catalog.pg_advisory_xact_lock(1952670771)"});
   messages.push_back(make_role(
       group, fmt::format("tenantctl: group of the runtime roles in database {}", database_)));
-  messages.push_back(block(fmt::format(
+  messages.push_back(role_block(fmt::format(
       "  IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
       "p.pronamespace WHERE n.nspname = 'tenantctl' AND p.proname = 'enter' AND NOT "
       "pg_catalog.has_function_privilege({0}, p.oid, 'EXECUTE')) THEN\n"

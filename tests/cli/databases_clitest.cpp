@@ -9,7 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include "support/json_schema.h"
 #include "support/process.h"
 #include "support/project.h"
 
@@ -81,10 +80,6 @@ class DatabaseProject : public Project {
  private:
   std::string prefix_;
 };
-
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
 
 // By schema, from a run's JSON.
 std::string result_of(const json& document, const std::string& scope, const std::string& schema) {

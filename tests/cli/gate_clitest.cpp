@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "support/json_schema.h"
 #include "support/pooler.h"
 #include "support/project.h"
 
@@ -10,10 +9,6 @@ using namespace tenantctl::testing;
 using nlohmann::json;
 
 namespace {
-
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
 
 // Three tenants made by the tool, one of them suspended, one behind, and an application's role.
 struct GateProject : Project {

@@ -22,10 +22,6 @@ json document(const Finished& finished) {
   return parsed;
 }
 
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
-
 // The newest run's id.
 std::string newest(const Project& project) {
   return document(project.run({"runs", "--limit", "1", "-o", "json"}))["runs"][0]["run_id"];

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "support/json_schema.h"
 #include "support/pooler.h"
 #include "support/project.h"
 
@@ -12,10 +11,6 @@ using namespace tenantctl::testing;
 using nlohmann::json;
 
 namespace {
-
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
 
 struct PoolProject : Project {
   PoolProject() {

@@ -3,19 +3,10 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "support/json_schema.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
 using nlohmann::json;
-
-namespace {
-
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
-
-}  // namespace
 
 TEST_SUITE("cli/registry init") {
   TEST_CASE("the registry is made once, and said to be there the second time") {

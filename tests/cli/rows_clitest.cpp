@@ -4,17 +4,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "support/json_schema.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
 using nlohmann::json;
 
 namespace {
-
-std::string judged(const Finished& finished, const std::string& name) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
-}
 
 // A product that keeps its tenants in shared tables: authors, their notes, what all have in common.
 struct RowsProject : Project {
@@ -65,7 +60,7 @@ struct RowsProject : Project {
   }
 };
 
-constexpr auto registered =
+constexpr auto rows_registered =
     "SELECT COALESCE(string_agg(slug || ' ' || isolation || ' ' || schema_name || ' ' || state, "
     "',' "
     "ORDER BY slug), '') FROM tenantctl.tenant";
@@ -83,7 +78,7 @@ TEST_SUITE("cli/rows tenants") {
     CHECK(project.revision_of("rows") == "0001_notes");
     CHECK(fault(project.create({"beta", "gamma"}), 0, {"ready beta\nready gamma\n"}) == "");
     CHECK(fault(project.create({"--count", "3", "--prefix", "t"}), 0, {"ready t00003\n"}) == "");
-    CHECK(project.database.value(registered) ==
+    CHECK(project.database.value(rows_registered) ==
           "acme rows rows ready,beta rows rows ready,gamma rows rows ready,t00001 rows rows ready,"
           "t00002 rows rows ready,t00003 rows rows ready");
     CHECK(project.database.value("SELECT count(*) FROM pg_class WHERE relname = "
@@ -99,7 +94,7 @@ TEST_SUITE("cli/rows tenants") {
     CHECK(fault(project.run({"tenant", "create", "one", "--home", "rows"}), 2, {"--isolation"}) ==
           "");
     CHECK(fault(project.run({"tenant", "create", "rows"}), 2, {"there already"}) == "");
-    CHECK(project.database.value(registered) == "acme rows rows ready");
+    CHECK(project.database.value(rows_registered) == "acme rows rows ready");
   }
 
   TEST_CASE("a tenant's own schema is no home, an unregistered one at a version may become one") {
@@ -117,7 +112,7 @@ TEST_SUITE("cli/rows tenants") {
     RowsProject project;
     project.write("tenant/0002_bad.sql", "SELECT 1 / 0;");
     CHECK(fault(project.create({"acme", "--home", "rows"}), 1, {"division by zero"}) == "");
-    CHECK(project.database.value(registered) == "");
+    CHECK(project.database.value(rows_registered) == "");
     CHECK(fault(project.run({"registry", "check"}), 4, {"rows: a home"}) == "");
     project.write("tenant/0002_bad.sql", "SELECT 1;");
     CHECK(fault(project.create({"acme"}), 0, {"home rows is ready", "ready acme"}) == "");
@@ -169,7 +164,7 @@ TEST_SUITE("cli/rows drop") {
     CHECK(json::parse(run.out)["rows"][0]["tables"] ==
           json::parse(R"([{"table": "authors", "rows": 3}, {"table": "notes", "rows": 3}])"));
     CHECK(project.database.value("SELECT count(*) FROM rows.notes") == "2");
-    CHECK(project.database.value(registered) == "beta rows rows ready");
+    CHECK(project.database.value(rows_registered) == "beta rows rows ready");
     CHECK(fault(project.run({"tenant", "drop", "rows", "--yes"}), 2, {"tenants live there"}) == "");
     project.must({"tenant", "drop", "beta", "--yes", "--common", "countries"});
     project.must({"tenant", "drop", "rows", "--yes"});

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "support/agreement.h"
+#include "support/json_schema.h"
 
 namespace tenantctl::testing {
 namespace {
@@ -112,6 +113,10 @@ std::vector<std::string> lines_of(const std::string& text) {
   for (std::string line; std::getline(stream, line);)
     lines.push_back(line);
   return lines;
+}
+
+std::string judged(const Finished& finished, const std::string& name) {
+  return schema_errors(finished.out, source_folder() / "tests/schemas" / (name + ".schema.json"));
 }
 
 std::filesystem::path source_folder() {

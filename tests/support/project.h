@@ -60,6 +60,9 @@ std::vector<std::string> lines_of(const std::string& text);
 /// The checkout, for tests that compare documents with the program (TENANTCTL_SOURCE_DIR).
 std::filesystem::path source_folder();
 
+/// What schema_errors() finds wrong with standard output by tests/schemas/NAME.schema.json.
+std::string judged(const Finished& finished, const std::string& name);
+
 /// A URL where nobody listens.
 inline constexpr auto unreachable_url = "postgresql://nobody@127.0.0.1:1/nothing";
 

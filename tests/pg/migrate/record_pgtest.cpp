@@ -37,7 +37,7 @@ std::string order(TestDatabase& database, Session& session) {
   return text;
 }
 
-std::string tables(TestDatabase& database) {
+std::string tables_of_one(TestDatabase& database) {
   return database.value(
       "SELECT coalesce(string_agg(tablename, ',' ORDER BY tablename), '') FROM pg_tables "
       "WHERE schemaname = 'one' AND tablename LIKE 't_'");
@@ -66,7 +66,7 @@ TEST_SUITE("pg/migrate/record") {
     CHECK(order(database, session) == "1:3 2:5 3:6 4:1 5:2 6:4");
     CHECK(one.downgrade("4").verdict == Verdict::done);
     CHECK(order(database, session) == "1:3 2:1 3:2 4:4");
-    CHECK(tables(database) == "t1,t2,t3,t4");
+    CHECK(tables_of_one(database) == "t1,t2,t3,t4");
     CHECK(one.downgrade("-1").verdict == Verdict::done);
     CHECK(order(database, session) == "1:3 2:1 3:2");
     CHECK(one.downgrade("1").verdict == Verdict::done);
@@ -74,7 +74,7 @@ TEST_SUITE("pg/migrate/record") {
     CHECK(one.upgrade().verdict == Verdict::done);
     CHECK(order(database, session) == "1:1 2:2 3:3 4:4 5:5 6:6");
     CHECK(one.downgrade("base").verdict == Verdict::done);
-    CHECK(tables(database).empty());
+    CHECK(tables_of_one(database).empty());
   }
 
   TEST_CASE("a revision outside a transaction is taken back from the middle as well") {
@@ -90,7 +90,7 @@ TEST_SUITE("pg/migrate/record") {
     CHECK(order(database, session) == "1:3 2:4 3:1 4:2");
     CHECK(one.downgrade("2").verdict == Verdict::done);
     CHECK(order(database, session) == "1:1 2:2");
-    CHECK(tables(database) == "t1,t2");
+    CHECK(tables_of_one(database) == "t1,t2");
   }
 
   TEST_CASE("a stamp records without running, onwards and back, and keeps what stays") {
@@ -104,7 +104,7 @@ TEST_SUITE("pg/migrate/record") {
     };
     CHECK(stamp("2", Missing::table).verdict == Verdict::done);
     CHECK(order(database, session) == "1:1 2:2");
-    CHECK(tables(database).empty());
+    CHECK(tables_of_one(database).empty());
     const std::string time = "SELECT applied_at FROM one.tenantctl_version WHERE position = 1";
     const std::string before = database.value(time);
     CHECK(stamp("head").verdict == Verdict::done);

@@ -42,7 +42,7 @@ void fill(TestDatabase& database, Session& session, const std::string& schema = 
       quote_identifier(schema)));
 }
 
-bool exists(TestDatabase& database, const std::string& schema) {
+bool schema_exists(TestDatabase& database, const std::string& schema) {
   return database.value(fmt::format("SELECT count(*) FROM pg_namespace WHERE nspname = {}",
                                     quote_literal(schema))) == "1";
 }
@@ -65,8 +65,8 @@ TEST_SUITE("pg/migrate/schema_drop") {
     fill(database, session);
     fill(database, session, "two");
     Drop{session}.run(0);
-    CHECK_FALSE(exists(database, "one"));
-    CHECK(exists(database, "two"));
+    CHECK_FALSE(schema_exists(database, "one"));
+    CHECK(schema_exists(database, "two"));
     CHECK(database.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0");
   }
 
@@ -77,7 +77,7 @@ TEST_SUITE("pg/migrate/schema_drop") {
       Session session(database);
       fill(database, session);
       Drop{session}.run(most);
-      CHECK_FALSE(exists(database, "one"));
+      CHECK_FALSE(schema_exists(database, "one"));
     }
   }
 
@@ -105,7 +105,7 @@ TEST_SUITE("pg/migrate/schema_drop") {
         "DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP "
         "PERFORM pg_sleep(0.02); END LOOP; END $$");
     Drop{session}.run(10);
-    CHECK_FALSE(exists(database, "one"));
+    CHECK_FALSE(schema_exists(database, "one"));
   }
 
   TEST_CASE("a schema that another session migrates is not dropped") {

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Keeps what it was told.
-class Listener final : public Observer {
+class WaveListener final : public Observer {
  public:
   void started(const Progress& /*progress*/) override {}
   void wave_started(const Progress& progress, std::size_t schemas) override {
@@ -80,7 +80,7 @@ TEST_SUITE("pg/rollout/waves") {
     TestDatabase database;
     create_journal(database);
     RolloutBench bench(database, one_revision());
-    Listener listener;
+    WaveListener listener;
     bench.observer = &listener;
     bench.options.waves.canaries = {"t07", "t03"};
     bench.options.waves.waves = {Amount::parse("50%")};
@@ -201,7 +201,7 @@ TEST_SUITE("pg/rollout/waves") {
     first.run(schema_names(3));
     const Holder holder(database, "t01.a");
     RolloutBench bench(database, two_revisions());
-    Listener listener;
+    WaveListener listener;
     bench.observer = &listener;
     bench.options.waves.canaries = {"t01"};
     bench.options.budgets.lock_waits = 0;
@@ -231,7 +231,7 @@ TEST_SUITE("pg/rollout/waves") {
       const Holder one(database, "t01.a");
       const Holder two(database, "t02.a");
       RolloutBench bench(database, two_revisions());
-      Listener listener;
+      WaveListener listener;
       bench.observer = &listener;
       bench.options.jobs = jobs;
       bench.options.patience.tries = 3;
@@ -258,7 +258,7 @@ TEST_SUITE("pg/rollout/waves") {
                        {Scope::tenant,
                         {revision(1, "CREATE TABLE a (i int);\n"),
                          revision(2, "ALTER TABLE a ADD j int; SELECT pg_sleep(0.1);\n")}});
-    Listener listener;
+    WaveListener listener;
     bench.observer = &listener;
     bench.options.jobs = 2;
     bench.options.worker.depth = 8;

@@ -18,7 +18,7 @@ using namespace tenantctl::testing;
 
 namespace {
 
-struct Bench {
+struct RegistryBench {
   TestDatabase database;
   Session session{database};
   TenantRegistry registry{session.pipeline(), {}};
@@ -39,7 +39,7 @@ constexpr auto columns = "slug, name, isolation, schema_name, state";
 
 TEST_SUITE("pg/tenant/tenant_registry") {
   TEST_CASE("it is installed once, whoever is first") {
-    Bench bench;
+    RegistryBench bench;
     CHECK_FALSE(bench.registry.is_installed());
     std::vector<int> before(4, -1);
     std::vector<std::thread> threads;
@@ -59,7 +59,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("a component is taken to a newer version in one transaction, or not at all") {
-    Bench bench;
+    RegistryBench bench;
     Components components(bench.session.pipeline(), {}, std::chrono::seconds(30));
     Component part{
         .name = "part", .tables = {"part"}, .versions = {{"CREATE TABLE tenantctl.part (a int)"}}};
@@ -77,7 +77,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("version 1, with its tenants, is taken to this version") {
-    Bench bench;
+    RegistryBench bench;
     Components components(bench.session.pipeline(), {}, std::chrono::seconds(30));
     Component first = registry_component();
     first.versions.resize(1);
@@ -93,7 +93,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("planted tables, triggers and functions are refused") {
-    Bench bench;
+    RegistryBench bench;
     bench.registry.install();
     bench.database.execute(
         "CREATE FUNCTION public.spy() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; "
@@ -113,14 +113,14 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("without a registry nothing is read, and writing says what is missing") {
-    Bench bench;
+    RegistryBench bench;
     CHECK(bench.registry.registered({"a"}).empty());
     CHECK_THROWS_WITH_AS(bench.registry.adopt({"a"}), "there is no registry in this database",
                          UsageError);
   }
 
   TEST_CASE("rows that make no sense are refused by the table itself") {
-    Bench bench;
+    RegistryBench bench;
     bench.registry.install();
     CHECK(bench.insert(columns, "'a', 'A', 'schema', 'a', 'ready'") == "");
     for (const auto* const bad :
@@ -145,7 +145,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("times and notices follow the rows") {
-    Bench bench;
+    RegistryBench bench;
     bench.registry.install();
     bench.registry.adopt({"a"});
     const auto times =
@@ -171,7 +171,7 @@ TEST_SUITE("pg/tenant/tenant_registry") {
   }
 
   TEST_CASE("ten thousand tenants are adopted at once") {
-    Bench bench;
+    RegistryBench bench;
     bench.registry.install();
     std::vector<std::string> names;
     for (int i = 10'000; i < 20'000; ++i)

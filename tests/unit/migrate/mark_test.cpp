@@ -14,16 +14,18 @@ using namespace tenantctl::testing;
 
 namespace {
 
-const std::string digest(64, 'a');
+const std::string some_digest(64, 'a');
 
-std::string valid() { return "tenantctl 1 scope=tenant head=12 count=3 digest=" + digest; }
+std::string valid_mark_text() {
+  return "tenantctl 1 scope=tenant head=12 count=3 digest=" + some_digest;
+}
 
 Mark mark_of(Scope scope, RevisionNumber head, std::size_t count, RevisionNumber running = 0) {
   Mark mark;
   mark.scope = scope;
   mark.head = head;
   mark.count = count;
-  mark.digest = count == 0 ? "" : digest;
+  mark.digest = count == 0 ? "" : some_digest;
   mark.running = running;
   return mark;
 }
@@ -50,7 +52,7 @@ Mark random_mark(std::mt19937& random) {
 
 TEST_SUITE("migrate/mark") {
   TEST_CASE("a mark is one readable line") {
-    CHECK(mark_of(Scope::tenant, 12, 3).text() == valid());
+    CHECK(mark_of(Scope::tenant, 12, 3).text() == valid_mark_text());
     Mark base = mark_of(Scope::shared, 0, 0, 1);
     base.dropping = true;
     CHECK(base.text() == "tenantctl 1 scope=shared head=0 count=0 digest=base running=1 dropping");
@@ -68,8 +70,8 @@ TEST_SUITE("migrate/mark") {
   TEST_CASE("repeatables have a word of their own, behind the digest") {
     Mark mark = mark_of(Scope::tenant, 12, 3, 4);
     mark.repeatables = std::string(64, 'b');
-    CHECK(mark.text() == valid() + " repeatables=" + mark.repeatables + " running=4");
-    CHECK(Mark::parse(valid())->repeatables.empty());
+    CHECK(mark.text() == valid_mark_text() + " repeatables=" + mark.repeatables + " running=4");
+    CHECK(Mark::parse(valid_mark_text())->repeatables.empty());
     History rows{repeatable_row(repeatable_of("v"))};
     rechain(rows);
     const Mark alone = Mark::of(Scope::tenant, rows);
@@ -79,41 +81,41 @@ TEST_SUITE("migrate/mark") {
   }
 
   TEST_CASE("any other comment is no mark") {
-    REQUIRE(Mark::parse(valid()));
+    REQUIRE(Mark::parse(valid_mark_text()));
     const std::vector<std::string> others{
         "",
         "tenantctl",
         "tenantctl 1",
         "tenantctl 1 ",
-        "tenantctl 11" + valid().substr(11),
-        "tenantctl 2" + valid().substr(11),
+        "tenantctl 11" + valid_mark_text().substr(11),
+        "tenantctl 2" + valid_mark_text().substr(11),
         "Version table of acme",
-        " " + valid(),
-        valid() + " ",
-        valid() + "\n",
-        valid() + "  dropping",
-        valid() + " colour=blue",
-        valid() + " dropped",
-        valid() + " repeatables=",
-        valid() + " repeatables=base",
-        valid() + " repeatables=" + digest.substr(1),
-        valid() + " running=1 repeatables=" + digest,
-        valid() + " repeatables=" + digest + " repeatables=" + digest,
-        valid() + " running=",
-        valid() + " running=x",
-        valid() + " running=-1",
-        valid() + " running=1x",
+        " " + valid_mark_text(),
+        valid_mark_text() + " ",
+        valid_mark_text() + "\n",
+        valid_mark_text() + "  dropping",
+        valid_mark_text() + " colour=blue",
+        valid_mark_text() + " dropped",
+        valid_mark_text() + " repeatables=",
+        valid_mark_text() + " repeatables=base",
+        valid_mark_text() + " repeatables=" + some_digest.substr(1),
+        valid_mark_text() + " running=1 repeatables=" + some_digest,
+        valid_mark_text() + " repeatables=" + some_digest + " repeatables=" + some_digest,
+        valid_mark_text() + " running=",
+        valid_mark_text() + " running=x",
+        valid_mark_text() + " running=-1",
+        valid_mark_text() + " running=1x",
         "tenantctl 1 scope=tenant head=12 count=3",
-        "tenantctl 1 scope=other head=12 count=3 digest=" + digest,
-        "tenantctl 1 scope head=12 count=3 digest=" + digest,
-        "tenantctl 1 scope=tenant head=-1 count=3 digest=" + digest,
-        "tenantctl 1 scope=tenant head=99999999999999999999 count=3 digest=" + digest,
-        "tenantctl 1 scope=tenant head=12 count=-3 digest=" + digest,
+        "tenantctl 1 scope=other head=12 count=3 digest=" + some_digest,
+        "tenantctl 1 scope head=12 count=3 digest=" + some_digest,
+        "tenantctl 1 scope=tenant head=-1 count=3 digest=" + some_digest,
+        "tenantctl 1 scope=tenant head=99999999999999999999 count=3 digest=" + some_digest,
+        "tenantctl 1 scope=tenant head=12 count=-3 digest=" + some_digest,
         "tenantctl 1 scope=tenant head=12 count=3 digest=base",
-        "tenantctl 1 scope=tenant head=12 count=0 digest=" + digest,
-        "tenantctl 1 scope=tenant head=12 count=3 digest=" + digest.substr(1),
-        "tenantctl 1 scope=tenant head=12 count=3 digest=A" + digest.substr(1),
-        "tenantctl 1 scope=tenant head=12 count=3 digest=" + digest + "a"};
+        "tenantctl 1 scope=tenant head=12 count=0 digest=" + some_digest,
+        "tenantctl 1 scope=tenant head=12 count=3 digest=" + some_digest.substr(1),
+        "tenantctl 1 scope=tenant head=12 count=3 digest=A" + some_digest.substr(1),
+        "tenantctl 1 scope=tenant head=12 count=3 digest=" + some_digest + "a"};
     for (const std::string& comment : others) {
       CAPTURE(comment);
       CHECK_FALSE(Mark::parse(comment));
@@ -121,9 +123,9 @@ TEST_SUITE("migrate/mark") {
   }
 
   TEST_CASE("no beginning of a mark is a mark") {
-    for (std::size_t i = 0; i < valid().size(); ++i) {
+    for (std::size_t i = 0; i < valid_mark_text().size(); ++i) {
       CAPTURE(i);
-      CHECK_FALSE(Mark::parse(valid().substr(0, i)));
+      CHECK_FALSE(Mark::parse(valid_mark_text().substr(0, i)));
     }
   }
 

@@ -42,7 +42,7 @@ const Revision& changed_b() {
 }
 
 // `up 0001_r1, up a, again b, forget 2, down 0002_r2 forget 1`.
-std::string steps_of(const Plan& plan) {
+std::string steps_and_repeatables(const Plan& plan) {
   std::string text;
   for (const Step& step : plan.steps) {
     text += text.empty() ? "" : ", ";
@@ -60,12 +60,12 @@ std::string steps_of(const Plan& plan) {
 
 std::string up(const RevisionFolder& folder, const History& history,
                const std::string& target = "head") {
-  return steps_of(plan_upgrade(folder, history, Target::parse(target)));
+  return steps_and_repeatables(plan_upgrade(folder, history, Target::parse(target)));
 }
 
 std::string down(const RevisionFolder& folder, const History& history,
                  const std::string& target = "-1") {
-  return steps_of(plan_downgrade(folder, history, Target::parse(target)));
+  return steps_and_repeatables(plan_downgrade(folder, history, Target::parse(target)));
 }
 
 // Each step starts where the one before led to, and the last one where the plan leads to.
@@ -127,7 +127,7 @@ TEST_SUITE("migrate/plan_repeatables") {
   TEST_CASE("a folder of repeatables alone makes the version table") {
     const RevisionFolder folder(Scope::tenant, {}, {a()});
     const Plan plan = plan_upgrade(folder, {}, Target::head(), {.missing = Missing::schema});
-    CHECK(steps_of(plan) == "up a with table");
+    CHECK(steps_and_repeatables(plan) == "up a with table");
     CHECK(plan.steps.front().creates_schema);
   }
 
@@ -171,7 +171,7 @@ TEST_SUITE("migrate/plan_repeatables") {
     history.push_back(repeatable_row(a()));
     rechain(history);
     const Plan plan = plan_downgrade(folder, history, Target::parse("-1"));
-    CHECK(steps_of(plan) == " forget 1, down 0002_r2");
+    CHECK(steps_and_repeatables(plan) == " forget 1, down 0002_r2");
     check_way(plan);
     CHECK(plan.steps.front().mark.digest == plan.from.digest);
   }

@@ -18,7 +18,7 @@ constexpr const char* two_indexes =
     "-- migrate:down transaction:false\n"
     "DROP INDEX CONCURRENTLY b;\nDROP INDEX CONCURRENTLY a;\n";
 
-RevisionFolder folder_with(const std::string& second) {
+RevisionFolder folder_with_second(const std::string& second) {
   return {Scope::tenant, {revision_of(1), revision_of(2, second), revision_of(3)}};
 }
 
@@ -39,7 +39,7 @@ History stopped(const RevisionFolder& folder, const std::vector<RevisionNumber>&
 }
 
 template <typename Planning>
-std::string complaint(Planning planning) {
+std::string resume_complaint(Planning planning) {
   try {
     planning();
   } catch (const Error& error) {
@@ -52,7 +52,7 @@ std::string complaint(Planning planning) {
 
 TEST_SUITE("migrate/plan/resume") {
   TEST_CASE("an upgrade finishes first what stopped half-way") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const History history = stopped(folder, {1, 2}, false);
     const Plan plan = plan_upgrade(folder, history, Target::head());
     REQUIRE(plan.steps.size() == 2);
@@ -69,24 +69,24 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("what did not run yet may be mended, what ran may not") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const History history = stopped(folder, {1, 2}, false);
-    const RevisionFolder mended = folder_with(
+    const RevisionFolder mended = folder_with_second(
         "-- migrate:up transaction:false\n"
         "CREATE INDEX CONCURRENTLY a ON t (a);\nCREATE INDEX CONCURRENTLY b ON t (c);\n");
     const Plan plan = plan_upgrade(mended, history, Target::parse("0002"));
     REQUIRE(plan.steps.size() == 1);
     CHECK(plan.steps[0].row.checksum == mended.find(2)->checksum);
     CHECK(plan.to == Mark::of(Scope::tenant, history_of(mended, 2)));
-    const RevisionFolder edited = folder_with(
+    const RevisionFolder edited = folder_with_second(
         "-- migrate:up transaction:false\n"
         "CREATE INDEX CONCURRENTLY a ON t (x);\nCREATE INDEX CONCURRENTLY b ON t (b);\n");
-    CHECK(complaint([&] { plan_upgrade(edited, history, Target::head()); }) ==
+    CHECK(resume_complaint([&] { plan_upgrade(edited, history, Target::head()); }) ==
           "revision 0002_r2 stopped half-way and its finished statements were edited");
   }
 
   TEST_CASE("a downgrade finishes first what it was taking back") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const Plan plan = plan_downgrade(folder, stopped(folder, {1, 2}, true), Target::parse("base"));
     REQUIRE(plan.steps.size() == 2);
     CHECK(plan.steps[0].resumes);
@@ -97,7 +97,7 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("rows behind one that was being taken back move up") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const Plan plan = plan_downgrade(folder, stopped(folder, {2, 1}, true), Target::parse("0001"));
     REQUIRE(plan.steps.size() == 1);
     REQUIRE(plan.steps[0].changes.size() == 1);
@@ -106,41 +106,41 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("the other direction has to wait") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const std::string half = "revision 0002_r2 stopped half-way outside a transaction";
-    CHECK(complaint([&] {
+    CHECK(resume_complaint([&] {
             plan_downgrade(folder, stopped(folder, {1, 2}, false), Target::parse("base"));
           }) == half);
-    CHECK(complaint([&] {
+    CHECK(resume_complaint([&] {
             plan_upgrade(folder, stopped(folder, {1, 2}, true), Target::head());
           }) == half);
-    CHECK(complaint([&] {
+    CHECK(resume_complaint([&] {
             plan_accept(folder, stopped(folder, {1, 2}, true), *folder.find(1));
           }) == half);
   }
 
   TEST_CASE("what needs a decision is not gone on with") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     History history = stopped(folder, {1, 2}, false);
     history.back().state = RowState::needs_decision;
     CHECK_THROWS_AS(plan_upgrade(folder, history, Target::head()), HistoryError);
   }
 
   TEST_CASE("a lost down section cannot be finished") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const History history = stopped(folder, {1, 2}, true);
-    const RevisionFolder without = folder_with(
+    const RevisionFolder without = folder_with_second(
         "-- migrate:up transaction:false\n"
         "CREATE INDEX CONCURRENTLY a ON t (a);\nCREATE INDEX CONCURRENTLY b ON t (b);\n");
-    CHECK(complaint([&] { plan_downgrade(without, history, Target::parse("base")); }) ==
+    CHECK(resume_complaint([&] { plan_downgrade(without, history, Target::parse("base")); }) ==
           "revision 0002_r2 has lost its down section");
   }
 
   TEST_CASE("a statement that may have run unnoticed is a person's to decide") {
-    const RevisionFolder folder =
-        folder_with("-- migrate:up transaction:false\nVACUUM t;\nINSERT INTO t VALUES (1);\n");
+    const RevisionFolder folder = folder_with_second(
+        "-- migrate:up transaction:false\nVACUUM t;\nINSERT INTO t VALUES (1);\n");
     History history = stopped(folder, {1, 2}, false);
-    CHECK(complaint([&] { plan_upgrade(folder, history, Target::head()); }) ==
+    CHECK(resume_complaint([&] { plan_upgrade(folder, history, Target::head()); }) ==
           "revision 0002_r2 was interrupted at its statement 2: whether that ran is not known");
     history.back().failed = true;
     CHECK_NOTHROW(plan_upgrade(folder, history, Target::head()));
@@ -171,7 +171,7 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("a person says that it stands or that nothing of it does") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const History history = stopped(folder, {1, 2}, false);
     const Plan stands = plan_resolve(folder, history, *folder.find(2), true);
     CHECK(stands.from.running == 2);
@@ -188,7 +188,7 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("rows behind a resolved one follow") {
-    const RevisionFolder folder = folder_with(two_indexes);
+    const RevisionFolder folder = folder_with_second(two_indexes);
     const History history = stopped(folder, {2, 1}, true);
     const Plan gone = plan_resolve(folder, history, *folder.find(2), false);
     REQUIRE(gone.steps[0].changes.size() == 2);
@@ -198,8 +198,8 @@ TEST_SUITE("migrate/plan/resume") {
   }
 
   TEST_CASE("only the revision that stopped can be resolved") {
-    const RevisionFolder folder = folder_with(two_indexes);
-    CHECK(complaint([&] {
+    const RevisionFolder folder = folder_with_second(two_indexes);
+    CHECK(resume_complaint([&] {
             plan_resolve(folder, stopped(folder, {1, 2}, false), *folder.find(1), true);
           }) == "revision 0001_r1 did not stop half-way here");
     CHECK_THROWS_AS(plan_resolve(folder, history_of(folder, 2), *folder.find(2), true),

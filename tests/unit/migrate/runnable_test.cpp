@@ -16,7 +16,7 @@ std::string file_with(const std::string& sql, const std::string& options = {}) {
 }
 
 // What is said about a revision that holds `sql`, or nothing.
-std::string complaint(const std::string& sql, const std::string& options = {}) {
+std::string runnable_complaint(const std::string& sql, const std::string& options = {}) {
   const Revision revision = revision_of(3, file_with(sql, options));
   try {
     check_runnable(revision, revision.up);
@@ -43,16 +43,16 @@ TEST_SUITE("migrate/runnable") {
           "COMMIT AND CHAIN", "PREPARE TRANSACTION 'a'", "SET TRANSACTION READ ONLY",
           "START TRANSACTION ISOLATION LEVEL SERIALIZABLE"}) {
       CAPTURE(sql);
-      CHECK(complaint(sql) == "controls the transaction");
-      CHECK(complaint(sql, " transaction:false") == "controls the transaction");
+      CHECK(runnable_complaint(sql) == "controls the transaction");
+      CHECK(runnable_complaint(sql, " transaction:false") == "controls the transaction");
     }
   }
 
   TEST_CASE("a stream would lose the connection") {
     for (const std::string sql : {"COPY a FROM STDIN", "COPY a TO STDOUT"}) {
-      CHECK(complaint(sql) == "streams data to or from the client");
+      CHECK(runnable_complaint(sql) == "streams data to or from the client");
     }
-    CHECK(complaint("COPY a FROM '/tmp/a'").empty());
+    CHECK(runnable_complaint("COPY a FROM '/tmp/a'").empty());
   }
 
   TEST_CASE("psql's own commands are refused") {
@@ -62,16 +62,16 @@ TEST_SUITE("migrate/runnable") {
   }
 
   TEST_CASE("the session is reset between schemas, not in a revision") {
-    CHECK(complaint("DISCARD ALL") == "resets the session");
-    CHECK(complaint("DISCARD PLANS", " transaction:false") == "resets the session");
+    CHECK(runnable_complaint("DISCARD ALL") == "resets the session");
+    CHECK(runnable_complaint("DISCARD PLANS", " transaction:false") == "resets the session");
   }
 
   TEST_CASE("another role is for a transaction only, where the close takes it back") {
-    CHECK(complaint("SET SESSION AUTHORIZATION bob").empty());
-    CHECK(complaint("SET ROLE bob").empty());
+    CHECK(runnable_complaint("SET SESSION AUTHORIZATION bob").empty());
+    CHECK(runnable_complaint("SET ROLE bob").empty());
     for (const std::string sql : {"SET SESSION AUTHORIZATION bob", "SET ROLE bob"}) {
       CAPTURE(sql);
-      CHECK(complaint(sql, " transaction:false") ==
+      CHECK(runnable_complaint(sql, " transaction:false") ==
             "changes the session's role outside a transaction");
     }
   }
@@ -81,8 +81,8 @@ TEST_SUITE("migrate/runnable") {
          {"CREATE INDEX CONCURRENTLY i ON a (b)", "DROP INDEX CONCURRENTLY i",
           "REINDEX INDEX CONCURRENTLY i", "VACUUM a", "CREATE DATABASE d"}) {
       CAPTURE(sql);
-      CHECK(complaint(sql) == "cannot run inside a transaction");
-      CHECK(complaint(sql, " transaction:false").empty());
+      CHECK(runnable_complaint(sql) == "cannot run inside a transaction");
+      CHECK(runnable_complaint(sql, " transaction:false").empty());
     }
   }
 
@@ -90,7 +90,7 @@ TEST_SUITE("migrate/runnable") {
     for (const std::string sql : {"SET CONSTRAINTS ALL IMMEDIATE", "SET LOCAL work_mem = '1MB'",
                                   "DO $$ BEGIN END $$", "CREATE INDEX i ON a (b)"}) {
       CAPTURE(sql);
-      CHECK(complaint(sql).empty());
+      CHECK(runnable_complaint(sql).empty());
     }
   }
 

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 namespace {
 
-const RevisionFolder& folder() {
+const RevisionFolder& json_folder() {
   static const RevisionFolder folder = folder_of({1, 2});
   return folder;
 }
@@ -47,8 +47,8 @@ json run_json(const Report* tenants, const Report* shared = nullptr) {
   result.target = "head";
   result.shared = shared;
   result.tenants = tenants;
-  result.shared_folder = &folder();
-  result.tenant_folder = &folder();
+  result.shared_folder = &json_folder();
+  result.tenant_folder = &json_folder();
   std::ostringstream out;
   write_json_run(out, result);
   const std::string text = out.str();
@@ -131,7 +131,7 @@ TEST_SUITE("output/json_writer") {
   TEST_CASE("a plan has its groups with steps or a problem") {
     FleetPlan plan;
     FleetPlan::Group steps;
-    steps.work.plan = plan_upgrade(folder(), {}, Target::head(),
+    steps.work.plan = plan_upgrade(json_folder(), {}, Target::head(),
                                    {.allow_out_of_order = false, .missing = Missing::schema});
     steps.state = Standing::State::missing;
     steps.schemas = {"a"};
@@ -171,9 +171,9 @@ TEST_SUITE("output/json_writer") {
     CHECK(kind(plan_upgrade(RevisionFolder(), {}, Target::head(),
                             {.allow_out_of_order = false, .missing = Missing::table})) ==
           "install");
-    CHECK(kind(plan_downgrade(folder(), history_of(folder(), 1), Target::parse("base"))) ==
-          "downgrade");
-    CHECK(kind(plan_remark(folder(), {})) == "record");
+    CHECK(kind(plan_downgrade(json_folder(), history_of(json_folder(), 1),
+                              Target::parse("base"))) == "downgrade");
+    CHECK(kind(plan_remark(json_folder(), {})) == "record");
   }
 
   TEST_CASE("SQL is one string of a document") {

@@ -13,7 +13,7 @@ using namespace tenantctl::testing;
 
 namespace {
 
-const RevisionFolder& folder() {
+const RevisionFolder& plan_folder() {
   static const RevisionFolder folder(
       Scope::tenant, {revision_of(1), revision_of(2,
                                                   "-- migrate:up transaction:false\nVACUUM;\n"
@@ -55,10 +55,10 @@ StatusResult fleet() {
 }
 
 History half_way(bool reverting) {
-  History history = history_of(folder(), 2);
+  History history = history_of(plan_folder(), 2);
   history[1].state = RowState::running;
   history[1].reverting = reverting;
-  history[1].statement_digest = statements_digest(folder().find(2)->up, 0);
+  history[1].statement_digest = statements_digest(plan_folder().find(2)->up, 0);
   return history;
 }
 
@@ -66,20 +66,21 @@ History half_way(bool reverting) {
 
 TEST_SUITE("output/text_writer/plan") {
   TEST_CASE("a plan is told by group: where it stands, who, what") {
-    CHECK(written(group(plan_upgrade(folder(), {}, Target::head()), {"a", "b"})) ==
+    CHECK(written(group(plan_upgrade(plan_folder(), {}, Target::head()), {"a", "b"})) ==
           "tenant scope\n2 schemas at base\n  = a, b\n  up 0001_r1\n  up 0002_r2\n");
-    CHECK(written(group(plan_downgrade(folder(), history_of(folder(), 1), Target::parse("base")),
-                        {"a"})) == "tenant scope\n1 schema at revision 1\n  = a\n  down 0001_r1\n");
+    CHECK(written(group(
+              plan_downgrade(plan_folder(), history_of(plan_folder(), 1), Target::parse("base")),
+              {"a"})) == "tenant scope\n1 schema at revision 1\n  = a\n  down 0001_r1\n");
   }
 
   TEST_CASE("what is to be finished, recorded or made has a word of its own") {
     const auto steps = [](Plan plan) { return written(group(std::move(plan), {"a"})); };
-    CHECK(steps(plan_upgrade(folder(), half_way(false), Target::head()))
+    CHECK(steps(plan_upgrade(plan_folder(), half_way(false), Target::head()))
               .ends_with("\n  finish 0002_r2\n"));
-    CHECK(steps(plan_downgrade(folder(), half_way(true), Target::parse("-1")))
+    CHECK(steps(plan_downgrade(plan_folder(), half_way(true), Target::parse("-1")))
               .ends_with("\n  finish taking back 0002_r2\n"));
-    CHECK(steps(plan_stamp(folder(), {}, Target::head())).ends_with("\n  record 2 rows\n"));
-    CHECK(steps(plan_remark(folder(), {})).ends_with("\n  write the mark again\n"));
+    CHECK(steps(plan_stamp(plan_folder(), {}, Target::head())).ends_with("\n  record 2 rows\n"));
+    CHECK(steps(plan_remark(plan_folder(), {})).ends_with("\n  write the mark again\n"));
     CHECK(steps({}).ends_with("\n  nothing to do\n"));
     FleetPlan::Group made =
         group(plan_upgrade(RevisionFolder(), {}, Target::head(),
@@ -92,11 +93,11 @@ TEST_SUITE("output/text_writer/plan") {
 
   TEST_CASE("repeatables are told from revisions") {
     const auto steps = [](Plan plan) { return written(group(std::move(plan), {"a"})); };
-    const RevisionFolder with(Scope::tenant, folder().revisions(),
+    const RevisionFolder with(Scope::tenant, plan_folder().revisions(),
                               {repeatable_of("totals"), repeatable_of("view")});
-    CHECK(steps(plan_upgrade(with, history_of(folder(), 1), Target::head()))
+    CHECK(steps(plan_upgrade(with, history_of(plan_folder(), 1), Target::head()))
               .ends_with("\n  up 0002_r2\n  repeatable totals\n  repeatable view\n"));
-    History history = history_of(folder(), 2);
+    History history = history_of(plan_folder(), 2);
     history.push_back(repeatable_row(repeatable_of("totals", "SELECT 'before';\n")));
     history.push_back(repeatable_row(repeatable_of("gone")));
     std::sort(history.begin(), history.end(),

@@ -19,13 +19,13 @@ using nlohmann::json;
 
 namespace {
 
-const RevisionFolder& folder() {
+const RevisionFolder& report_folder() {
   static const RevisionFolder folder = folder_of({1, 2, 3});
   return folder;
 }
 
-SchemaReport schema(const std::string& name, Result result, RevisionNumber from = 0,
-                    RevisionNumber revision = 0, std::uint32_t steps = 0) {
+SchemaReport reported_schema(const std::string& name, Result result, RevisionNumber from = 0,
+                             RevisionNumber revision = 0, std::uint32_t steps = 0) {
   SchemaReport report;
   report.schema = name;
   report.result = result;
@@ -38,7 +38,7 @@ SchemaReport schema(const std::string& name, Result result, RevisionNumber from 
 
 SchemaReport failed(const std::string& name, const std::string& revision,
                     Result result = Result::failed) {
-  SchemaReport report = schema(name, result, 1, 1);
+  SchemaReport report = reported_schema(name, result, 1, 1);
   report.failure = std::make_unique<Failure>();
   report.failure->message = "upgrade of revision " + revision + " failed: \"x\" < `y` & |z|\x1b";
   report.failure->sqlstate = "42P01";
@@ -55,8 +55,8 @@ RunResult result_of(const Report& tenants, const FleetPlan* plan = nullptr) {
   result.run_id = "some-id";
   result.target = "head";
   result.tenants = &tenants;
-  result.shared_folder = &folder();
-  result.tenant_folder = &folder();
+  result.shared_folder = &report_folder();
+  result.tenant_folder = &report_folder();
   result.tenant_plan = plan;
   return result;
 }
@@ -65,7 +65,7 @@ RunResult result_of(const Report& tenants, const FleetPlan* plan = nullptr) {
 FleetPlan plan_for(const std::vector<std::string>& schemas) {
   FleetPlan plan;
   FleetPlan::Group group;
-  group.work.plan = plan_upgrade(folder(), history_of(folder(), 1), Target::head());
+  group.work.plan = plan_upgrade(report_folder(), history_of(report_folder(), 1), Target::head());
   group.schemas = schemas;
   plan.groups.push_back(std::move(group));
   return plan;
@@ -108,10 +108,10 @@ using Cases = std::vector<std::string>;
 TEST_SUITE("output/junit_writer") {
   TEST_CASE("a schema's cases are its plan's revisions: passed, failed, not run") {
     const FleetPlan plan = plan_for({"a", "b"});
-    CHECK(cases_of(schema("a", Result::applied, 1, 3, 2), &plan) ==
+    CHECK(cases_of(reported_schema("a", Result::applied, 1, 3, 2), &plan) ==
           Cases{"0002_r2 passed", "0003_r3 passed"});
     CHECK(cases_of(failed("b", "0002_r2"), &plan) == Cases{"0002_r2 failed", "0003_r3 skipped"});
-    CHECK(cases_of(schema("b", Result::not_started, 1, 1), &plan) ==
+    CHECK(cases_of(reported_schema("b", Result::not_started, 1, 1), &plan) ==
           Cases{"0002_r2 skipped", "0003_r3 skipped"});
     SchemaReport second = failed("b", "0003_r3");
     second.steps = 1;
@@ -119,25 +119,25 @@ TEST_SUITE("output/junit_writer") {
     CHECK(cases_of(std::move(second), &plan) == Cases{"0002_r2 passed", "0003_r3 failed"});
     SchemaReport busy = failed("a", "", Result::busy);
     CHECK(cases_of(std::move(busy), &plan) == Cases{"0002_r2 failed", "0003_r3 skipped"});
-    CHECK(cases_of(schema("a", Result::interrupted, 1, 2, 1), &plan) ==
+    CHECK(cases_of(reported_schema("a", Result::interrupted, 1, 2, 1), &plan) ==
           Cases{"0002_r2 passed", "0003_r3 skipped"});
   }
 
   TEST_CASE("a schema without a revision to run has one case, called like its result") {
-    CHECK(cases_of(schema("a", Result::unchanged, 3, 3)) == Cases{"unchanged passed"});
-    CHECK(cases_of(schema("a", Result::missing)) == Cases{"missing failed"});
-    CHECK(cases_of(schema("a", Result::gone)) == Cases{"gone skipped"});
+    CHECK(cases_of(reported_schema("a", Result::unchanged, 3, 3)) == Cases{"unchanged passed"});
+    CHECK(cases_of(reported_schema("a", Result::missing)) == Cases{"missing failed"});
+    CHECK(cases_of(reported_schema("a", Result::gone)) == Cases{"gone skipped"});
     CHECK(cases_of(failed("a", "", Result::foreign)) == Cases{"foreign failed"});
   }
 
   TEST_CASE("where the plan did not lead, the folder tells what lies between") {
     const FleetPlan plan = plan_for({"a"});
     // Somebody else's run did revision 2 meanwhile.
-    CHECK(cases_of(schema("a", Result::applied, 1, 3, 1), &plan) ==
+    CHECK(cases_of(reported_schema("a", Result::applied, 1, 3, 1), &plan) ==
           Cases{"0002_r2 passed", "0003_r3 passed"});
-    CHECK(cases_of(schema("new", Result::applied, 0, 2, 2), &plan) ==
+    CHECK(cases_of(reported_schema("new", Result::applied, 0, 2, 2), &plan) ==
           Cases{"0001_r1 passed", "0002_r2 passed"});
-    CHECK(cases_of(schema("back", Result::applied, 3, 1, 2)) ==
+    CHECK(cases_of(reported_schema("back", Result::applied, 3, 1, 2)) ==
           Cases{"0003_r3 passed", "0002_r2 passed"});
     SchemaReport one = failed("new", "0003_r3");
     one.revision = 2;
@@ -148,7 +148,7 @@ TEST_SUITE("output/junit_writer") {
     const FleetPlan plan = plan_for({"a", "b"});
     Report report;
     report.duration = std::chrono::milliseconds(2'000);
-    report.schemas.push_back(schema("a", Result::applied, 1, 3, 2));
+    report.schemas.push_back(reported_schema("a", Result::applied, 1, 3, 2));
     report.schemas.push_back(failed("b\"<", "0002_r2"));
     const std::string xml = junit(result_of(report, &plan));
     CHECK(xml.starts_with(
@@ -184,8 +184,8 @@ TEST_SUITE("output/json_lines") {
   TEST_CASE("each event is a whole line as soon as it happens") {
     const FleetPlan plan = plan_for({"a", "b"});
     Report report;
-    report.schemas.push_back(schema("a", Result::applied, 1, 3, 2));
-    report.schemas.push_back(schema("b", Result::missing));
+    report.schemas.push_back(reported_schema("a", Result::applied, 1, 3, 2));
+    report.schemas.push_back(reported_schema("b", Result::missing));
     std::ostringstream out;
     JsonLines lines(out);
     lines.begin(result_of(report, &plan));
@@ -246,7 +246,7 @@ TEST_SUITE("output/markdown_writer") {
     Report report;
     for (int i = 0; i < 5'000; ++i)
       report.schemas.push_back(failed(fmt::format("t{:04}", i), "0002_r2"));
-    report.schemas.push_back(schema("u", Result::unchanged, 3, 3));
+    report.schemas.push_back(reported_schema("u", Result::unchanged, 3, 3));
     std::ostringstream out;
     write_markdown(out, result_of(report));
     const std::string text = out.str();

@@ -16,13 +16,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const RevisionFolder& folder() {
+const RevisionFolder& text_folder() {
   static const RevisionFolder folder = folder_of({1, 2, 12});
   return folder;
 }
 
-SchemaReport schema(std::string name, Result result, RevisionNumber at = 0,
-                    std::uint32_t steps = 0) {
+SchemaReport schema_report(std::string name, Result result, RevisionNumber at = 0,
+                           std::uint32_t steps = 0) {
   SchemaReport report;
   report.schema = std::move(name);
   report.result = result;
@@ -32,12 +32,12 @@ SchemaReport schema(std::string name, Result result, RevisionNumber at = 0,
 }
 
 SchemaReport failed(std::string name, Failure failure, Result result = Result::failed) {
-  SchemaReport report = schema(std::move(name), result, 2);
+  SchemaReport report = schema_report(std::move(name), result, 2);
   report.failure = std::make_unique<Failure>(std::move(failure));
   return report;
 }
 
-Failure failure(const std::string& hint = {}) {
+Failure failure_saying(const std::string& hint = {}) {
   return {.message = "upgrade of revision 0012_r12 failed: no table",
           .hint = hint,
           .sqlstate = "42P01",
@@ -55,8 +55,8 @@ Written run(const Report* tenants, const Report* shared = nullptr) {
   result.command = "upgrade-all";
   result.shared = shared;
   result.tenants = tenants;
-  result.shared_folder = &folder();
-  result.tenant_folder = &folder();
+  result.shared_folder = &text_folder();
+  result.tenant_folder = &text_folder();
   std::ostringstream out;
   std::ostringstream err;
   write_run(out, err, Format::text, result);
@@ -78,9 +78,9 @@ TEST_SUITE("output/text_writer") {
   }
 
   TEST_CASE("a revision is named as its folder names it") {
-    CHECK(revision_text(folder(), 0) == "base");
-    CHECK(revision_text(folder(), 12) == "0012_r12");
-    CHECK(revision_text(folder(), 7) == "0007");
+    CHECK(revision_text(text_folder(), 0) == "base");
+    CHECK(revision_text(text_folder(), 12) == "0012_r12");
+    CHECK(revision_text(text_folder(), 7) == "0007");
   }
 
   TEST_CASE("a place is its line with a caret under the column") {
@@ -114,13 +114,13 @@ TEST_SUITE("output/text_writer") {
     Report none;
     CHECK(run(&none).out == "tenants  none: nothing to do\n");
     Report one;
-    one.schemas.push_back(schema("acme", Result::applied, 12, 2));
+    one.schemas.push_back(schema_report("acme", Result::applied, 12, 2));
     CHECK(run(&one).out == "tenant   acme: applied, at 0012_r12 (2 revisions)\n");
     Report many;
     many.duration = 1'500ms;
     for (int i = 0; i < 300; ++i)
-      many.schemas.push_back(schema(fmt::format("t{}", i), Result::applied, 12, 1));
-    many.schemas.push_back(schema("x", Result::unchanged, 12));
+      many.schemas.push_back(schema_report(fmt::format("t{}", i), Result::applied, 12, 1));
+    many.schemas.push_back(schema_report("x", Result::unchanged, 12));
     CHECK(run(&many).out ==
           "tenants  300 applied, 1 unchanged (301 schemas in 1.5 s, 201 schemas/s)\n");
     CHECK(run(&many).err.empty());
@@ -128,7 +128,7 @@ TEST_SUITE("output/text_writer") {
 
   TEST_CASE("the shared scope has a line of its own") {
     Report shared;
-    shared.schemas.push_back(schema("shared", Result::unchanged, 2));
+    shared.schemas.push_back(schema_report("shared", Result::unchanged, 2));
     Report none;
     CHECK(run(&none, &shared).out ==
           "shared   shared: unchanged, at 0002_r2\ntenants  none: nothing to do\n");
@@ -137,7 +137,7 @@ TEST_SUITE("output/text_writer") {
 
   TEST_CASE("a cause of one schema names it, with place and hint") {
     Report report;
-    report.schemas.push_back(failed("acme", failure()));
+    report.schemas.push_back(failed("acme", failure_saying()));
     CHECK(run(&report).err ==
           "tenantctl: acme: upgrade of revision 0012_r12 failed: no table (SQLSTATE 42P01)\n"
           "  a.sql:4:8\n"
@@ -149,12 +149,12 @@ TEST_SUITE("output/text_writer") {
   TEST_CASE("41 failures of three causes are told by cause, with every name") {
     Report report;
     for (int i = 0; i < 959; ++i)
-      report.schemas.push_back(schema(fmt::format("ok{}", i), Result::applied, 12, 1));
+      report.schemas.push_back(schema_report(fmt::format("ok{}", i), Result::applied, 12, 1));
     const std::vector<std::pair<std::string, int>> causes{
         {"0001_r1", 1}, {"0012_r12", 30}, {"0002_r2", 10}};
     for (const auto& [revision, count] : causes) {
       for (int i = 0; i < count; ++i) {
-        Failure one = failure("Do this.");
+        Failure one = failure_saying("Do this.");
         one.revision = revision;
         report.schemas.push_back(failed(fmt::format("{}_{:02}", revision, i), one));
       }
@@ -173,8 +173,9 @@ TEST_SUITE("output/text_writer") {
   TEST_CASE("5,000 failures of 10,000 show one example and 20 names") {
     Report report;
     for (int i = 0; i < 10'000; ++i) {
-      report.schemas.push_back(i % 2 == 0 ? failed(fmt::format("t{:05}", i), failure("Do this."))
-                                          : schema(fmt::format("t{:05}", i), Result::applied, 12));
+      report.schemas.push_back(i % 2 == 0
+                                   ? failed(fmt::format("t{:05}", i), failure_saying("Do this."))
+                                   : schema_report(fmt::format("t{:05}", i), Result::applied, 12));
     }
     const std::string err = run(&report).err;
     CHECK(err.starts_with("tenantctl: 5000 schemas: upgrade of revision 0012_r12 failed"));
@@ -192,7 +193,7 @@ TEST_SUITE("output/text_writer") {
   TEST_CASE("of 5,000 causes ten are told") {
     Report report;
     for (int i = 0; i < 5'000; ++i) {
-      Failure one = failure("Do this.");
+      Failure one = failure_saying("Do this.");
       one.revision = fmt::format("{}_x", i);
       report.schemas.push_back(failed(fmt::format("t{:05}", i), one));
     }
@@ -206,7 +207,8 @@ TEST_SUITE("output/text_writer") {
   TEST_CASE("a busy schema's blocker is named, the one in most schemas' way first") {
     Report report;
     for (int i = 0; i < 3; ++i) {
-      report.schemas.push_back(failed(fmt::format("t{}", i), failure("Do this."), Result::busy));
+      report.schemas.push_back(
+          failed(fmt::format("t{}", i), failure_saying("Do this."), Result::busy));
       report.schemas.back().blocker = std::make_unique<Blocker>();
       report.schemas.back().blocker->pid = i == 0 ? 12 : 4711;
       report.schemas.back().blocker->user = "app\x1b";
@@ -224,7 +226,7 @@ TEST_SUITE("output/text_writer") {
   TEST_CASE("a long run names its slowest five and the retried") {
     Report report;
     for (int i = 0; i < 12; ++i) {
-      report.schemas.push_back(schema(fmt::format("t{}", i), Result::applied, 12, 1));
+      report.schemas.push_back(schema_report(fmt::format("t{}", i), Result::applied, 12, 1));
       report.schemas.back().duration = std::chrono::milliseconds(100 * i);
       report.schemas.back().tries = i == 4 ? 3 : i > 5 ? 1 : 0;
     }
@@ -241,9 +243,9 @@ TEST_SUITE("output/text_writer") {
 
   TEST_CASE("a cause without a failure is its result") {
     Report report;
-    report.schemas.push_back(schema("a", Result::not_started));
-    report.schemas.push_back(schema("b", Result::not_started));
-    report.schemas.push_back(failed("c", failure("H."), Result::busy));
+    report.schemas.push_back(schema_report("a", Result::not_started));
+    report.schemas.push_back(schema_report("b", Result::not_started));
+    report.schemas.push_back(failed("c", failure_saying("H."), Result::busy));
     report.stopped_by = "disk full\x1B";
     const std::string err = run(&report).err;
     CHECK(
@@ -255,7 +257,7 @@ TEST_SUITE("output/text_writer") {
 
   TEST_CASE("a server's text cannot move the terminal's cursor") {
     Report report;
-    Failure odd = failure();
+    Failure odd = failure_saying();
     odd.message = "a\x1B[2J";
     odd.place.reset();
     report.schemas.push_back(failed("x\x1B", odd));

@@ -11,7 +11,7 @@ using namespace tenantctl;
 
 namespace {
 
-constexpr const char* file = "versions/0012_backfill_total.sql";
+constexpr const char* file_name = "versions/0012_backfill_total.sql";
 
 struct Reading {
   Revision revision;
@@ -19,7 +19,7 @@ struct Reading {
   std::vector<Finding> warnings;
 };
 
-Reading reading_of(const std::string& bytes, const std::string& name = file) {
+Reading reading_of(const std::string& bytes, const std::string& name = file_name) {
   Reading reading;
   reading.revision = read_revision(name, Scope::tenant, bytes, reading.findings, reading.warnings);
   return reading;
@@ -48,7 +48,7 @@ TEST_SUITE("revision/read_revision") {
         "-- Totals.\n-- migrate:up\nUPDATE a;\n\n\n-- migrate:down transaction:false\nDROP b;\n");
     CHECK(revision.number == 12);
     CHECK(revision.title() == "0012_backfill_total");
-    CHECK(revision.file == file);
+    CHECK(revision.file == file_name);
     CHECK(revision.up.sql == "UPDATE a;\n");
     CHECK(revision.up.first_line == 3);
     CHECK(revision.up.transaction);
@@ -122,7 +122,7 @@ TEST_SUITE("revision/read_revision") {
     const auto revision =
         revision_of("-- migrate:up\nSELECT 1;\n-- migrate:down\n\nSELECT '\xC3\xA9', x;\n");
     const Place place = place_of(revision, *revision.down, revision.down->sql.find('x'));
-    CHECK(place.file == file);
+    CHECK(place.file == file_name);
     CHECK(place.line == 5);
     CHECK(place.column == 13);
     CHECK(place.text == "SELECT '\xC3\xA9', x;");

@@ -24,7 +24,7 @@ std::vector<Finding> findings_of(const std::string& bytes,
 }
 
 // The only finding, as `line: message`.
-std::string finding_of(const std::string& bytes) {
+std::string repeatable_finding(const std::string& bytes) {
   const auto findings = findings_of(bytes);
   REQUIRE(findings.size() == 1);
   return std::to_string(findings.front().place.line) + ": " + findings.front().message;
@@ -53,7 +53,7 @@ TEST_SUITE("revision/repeatable") {
   }
 
   TEST_CASE("a down section is refused with its line") {
-    CHECK(finding_of("-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n") ==
+    CHECK(repeatable_finding("-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n") ==
           "3: a repeatable has no down section");
     const auto alone = findings_of("SELECT 1;\n-- migrate:down\nSELECT 2;\n");
     CHECK(std::any_of(alone.begin(), alone.end(), [](const Finding& finding) {
@@ -62,16 +62,17 @@ TEST_SUITE("revision/repeatable") {
   }
 
   TEST_CASE("a repeatable outside a transaction is refused") {
-    CHECK(finding_of("-- migrate:up transaction:false\nSELECT 1;\n") ==
+    CHECK(repeatable_finding("-- migrate:up transaction:false\nSELECT 1;\n") ==
           "1: a repeatable runs in a transaction");
     CHECK(findings_of("-- migrate:up transaction:true\nSELECT 1;\n").empty());
   }
 
   TEST_CASE("what is refused in a revision is refused in a repeatable") {
-    CHECK(finding_of("SELECT 1;\nSELECT 'a\n") == "2: unterminated quoted string");
-    CHECK(finding_of("-- tenantctl: explode\nSELECT 1;\n") == "1: unknown directive \"explode\"");
-    CHECK(finding_of("-- migrate:up x:y\nSELECT 1;\n") == "1: unknown option \"x:y\"");
-    CHECK(finding_of(std::string("SELECT 1;\n\0", 11)) == "2: NUL byte");
+    CHECK(repeatable_finding("SELECT 1;\nSELECT 'a\n") == "2: unterminated quoted string");
+    CHECK(repeatable_finding("-- tenantctl: explode\nSELECT 1;\n") ==
+          "1: unknown directive \"explode\"");
+    CHECK(repeatable_finding("-- migrate:up x:y\nSELECT 1;\n") == "1: unknown option \"x:y\"");
+    CHECK(repeatable_finding(std::string("SELECT 1;\n\0", 11)) == "2: NUL byte");
     CHECK(findings_of("SELECT 1;\n", "repeatable/a b.sql").front().message ==
           "is not named like a repeatable");
   }

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* good = "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n";
+constexpr const char* good_body = "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n";
 
 RevisionFolder folder_of(const TemporaryFolder& folder) {
   return RevisionFolder::read(folder.path(), Scope::tenant);
@@ -53,9 +53,9 @@ Revision revision(RevisionNumber number, const std::string& digits) {
 TEST_SUITE("revision/revision_folder") {
   TEST_CASE("a folder is its revisions in the order of their numbers") {
     const TemporaryFolder folder;
-    folder.write("0010_ten.sql", good);
-    folder.write("9_nine.sql", good);
-    folder.write("0002_two.sql", good);
+    folder.write("0010_ten.sql", good_body);
+    folder.write("9_nine.sql", good_body);
+    folder.write("0002_two.sql", good_body);
     const auto revisions = folder_of(folder).revisions();
     REQUIRE(revisions.size() == 3);
     CHECK(revisions[0].slug == "two");
@@ -75,7 +75,7 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("what is read stays, whatever happens on disk") {
     const TemporaryFolder folder;
-    folder.write("0001_a.sql", good);
+    folder.write("0001_a.sql", good_body);
     const auto revisions = folder_of(folder);
     folder.write("0001_a.sql", "other");
     CHECK(revisions.revisions().front().up.sql == "SELECT 1;\n");
@@ -98,7 +98,7 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("hidden files, other files and sub-folders do not matter") {
     const TemporaryFolder folder;
-    folder.write("0001_a.sql", good);
+    folder.write("0001_a.sql", good_body);
     folder.write(".0002_b.sql", "x");
     folder.write("README.md", "x");
     folder.write("old/0001_a.sql", "x");
@@ -108,10 +108,10 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("a name that somebody may have meant as a revision is a finding") {
     const TemporaryFolder folder;
-    folder.write("0003-x.sql", good);
-    folder.write("0001_a.SQL", good);
-    folder.write("0002_b.sql.bak", good);
-    folder.write("x.sql", good);
+    folder.write("0003-x.sql", good_body);
+    folder.write("0001_a.SQL", good_body);
+    folder.write("0002_b.sql.bak", good_body);
+    folder.write("x.sql", good_body);
     CHECK(complaint(folder) ==
           "0001_a.SQL: is not named like a revision\n"
           "0002_b.sql.bak: is not named like a revision\n"
@@ -121,21 +121,21 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("a name cannot move the terminal's cursor") {
     const TemporaryFolder folder;
-    folder.write("1\x1B[2J.sql", good);
+    folder.write("1\x1B[2J.sql", good_body);
     CHECK(complaint(folder) == "1\\x1b[2J.sql: is not named like a revision");
   }
 
   TEST_CASE("two files of one number are named both") {
     const TemporaryFolder folder;
-    folder.write("7_b.sql", good);
-    folder.write("007_a.sql", good);
+    folder.write("7_b.sql", good_body);
+    folder.write("007_a.sql", good_body);
     CHECK(complaint(folder) == "7_b.sql: has the same number as 007_a.sql");
   }
 
   TEST_CASE("number 0 is the base, not a revision") {
     const TemporaryFolder folder;
-    folder.write("0000_a.sql", good);
-    folder.write("0_b.sql", good);
+    folder.write("0000_a.sql", good_body);
+    folder.write("0_b.sql", good_body);
     CHECK(complaint(folder) ==
           "0000_a.sql: number 0 is not a revision's\n0_b.sql: number 0 is not a revision's");
   }
@@ -174,7 +174,7 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("what is no regular file is refused without waiting for it") {
     const TemporaryFolder folder;
-    folder.write("target", good);
+    folder.write("target", good_body);
     fs::create_symlink("target", folder.path() / "0001_link.sql");
     fs::create_symlink("nowhere", folder.path() / "0002_dangling.sql");
     fs::create_directory(folder.path() / "0003_folder.sql");
@@ -201,8 +201,8 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("a file over the limit is refused, one at the limit is read") {
     const TemporaryFolder folder;
-    folder.write("0001_a.sql", good);
-    const std::size_t size = std::string(good).size();
+    folder.write("0001_a.sql", good_body);
+    const std::size_t size = std::string(good_body).size();
     CHECK(complaint(folder, {}, {.file_size = size}) == "nothing");
     CHECK(complaint(folder, {}, {.file_size = size - 1}) ==
           "0001_a.sql: is larger than " + std::to_string(size - 1) + " bytes");
@@ -235,7 +235,7 @@ TEST_SUITE("revision/revision_folder") {
 
   TEST_CASE("a file that may not be read is a finding") {
     const TemporaryFolder folder;
-    fs::permissions(folder.write("0001_a.sql", good), fs::perms::none);
+    fs::permissions(folder.write("0001_a.sql", good_body), fs::perms::none);
     if (::geteuid() == 0) {
       MESSAGE("skipped: root may read everything");
     } else {

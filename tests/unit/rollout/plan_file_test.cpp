@@ -14,7 +14,7 @@ using namespace tenantctl::testing;
 
 namespace {
 
-const RevisionFolder& folder() {
+const RevisionFolder& planned_folder() {
   static const RevisionFolder folder = folder_of({1, 2, 3});
   return folder;
 }
@@ -22,7 +22,8 @@ const RevisionFolder& folder() {
 FleetPlan::Group group(std::size_t count, std::vector<std::string> schemas,
                        const std::string& target = "head") {
   FleetPlan::Group group;
-  group.work.plan = plan_upgrade(folder(), history_of(folder(), count), Target::parse(target), {});
+  group.work.plan = plan_upgrade(planned_folder(), history_of(planned_folder(), count),
+                                 Target::parse(target), {});
   group.schemas = std::move(schemas);
   return group;
 }
@@ -49,7 +50,8 @@ std::map<std::string, std::string> held(const FleetPlan& plan) {
 
 TEST_SUITE("rollout/plan_file") {
   TEST_CASE("who stands where the plan says gets it, whatever group it is in today") {
-    const auto kept = plan_file_of(fleet({group(1, {"a", "b"}), group(3, {"c"})}), folder());
+    const auto kept =
+        plan_file_of(fleet({group(1, {"a", "b"}), group(3, {"c"})}), planned_folder());
     FleetPlan today = fleet({group(1, {"b", "new"}), group(3, {"c"}), group(1, {"a"})});
     CHECK(hold_to(today, kept) == std::vector<std::string>{"new"});
     CHECK(held(today) ==
@@ -58,7 +60,7 @@ TEST_SUITE("rollout/plan_file") {
 
   TEST_CASE("who stands elsewhere is refused, who arrived is left, who is gone is gone") {
     const auto kept =
-        plan_file_of(fleet({group(1, {"back", "there", "way", "gone"}, "2")}), folder());
+        plan_file_of(fleet({group(1, {"back", "there", "way", "gone"}, "2")}), planned_folder());
     FleetPlan today = fleet({group(0, {"back"}), group(2, {"there"}, "2"), group(3, {"way"}, "3")});
     CHECK(hold_to(today, kept).empty());
     CHECK(held(today) ==
@@ -70,15 +72,15 @@ TEST_SUITE("rollout/plan_file") {
   }
 
   TEST_CASE("other steps from the same place are refused") {
-    const auto kept = plan_file_of(fleet({group(1, {"a"}, "2")}), folder());
+    const auto kept = plan_file_of(fleet({group(1, {"a"}, "2")}), planned_folder());
     FleetPlan today = fleet({group(1, {"a"})});
     hold_to(today, kept);
     CHECK(held(today)["a"] == "failed: what would run is not what the plan says");
   }
 
   TEST_CASE("a folder that differs is refused with each file named") {
-    const auto kept = plan_file_of(fleet({group(1, {"a"})}), folder());
-    CHECK_NOTHROW(check_folder(kept, folder()));
+    const auto kept = plan_file_of(fleet({group(1, {"a"})}), planned_folder());
+    CHECK_NOTHROW(check_folder(kept, planned_folder()));
     const RevisionFolder other(
         Scope::tenant,
         {revision_of(1), revision_of(2, "-- migrate:up\nSELECT 'edited';\n"), revision_of(4)});
@@ -90,21 +92,21 @@ TEST_SUITE("rollout/plan_file") {
   }
 
   TEST_CASE("the places of a plan are all that lie on its way") {
-    const auto kept = plan_file_of(fleet({group(1, {"a"})}), folder());
-    const auto places = places_of(kept, folder());
+    const auto kept = plan_file_of(fleet({group(1, {"a"})}), planned_folder());
+    const auto places = places_of(kept, planned_folder());
     CHECK(places.size() == 3);
     for (std::size_t i = 1; i <= 3; ++i)
-      CHECK(places.contains(history_of(folder(), i).back().digest));
+      CHECK(places.contains(history_of(planned_folder(), i).back().digest));
     CHECK_FALSE(places.contains(""));
   }
 
   TEST_CASE("the document is read back as it was written") {
     PlanFile plan;
     plan.target = "0003";
-    plan.tenants = plan_file_of(fleet({group(1, {"a", "b"}), group(3, {"c"})}), folder());
+    plan.tenants = plan_file_of(fleet({group(1, {"a", "b"}), group(3, {"c"})}), planned_folder());
     plan.tenants.groups[1].problem = "left alone";
     const PlanDocument document{
-        .plan = &plan, .shared_folder = &folder(), .tenant_folder = &folder()};
+        .plan = &plan, .shared_folder = &planned_folder(), .tenant_folder = &planned_folder()};
     const PlanFile read = read_plan_file(json_plan_file(document), "plan.json");
     CHECK(read.target == "0003");
     CHECK_FALSE(read.shared);

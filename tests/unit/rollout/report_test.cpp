@@ -10,15 +10,15 @@ using namespace tenantctl;
 
 namespace {
 
-SchemaReport schema(std::string name, Result result) {
+SchemaReport schema_report(std::string name, Result result) {
   SchemaReport report;
   report.schema = std::move(name);
   report.result = result;
   return report;
 }
 
-SchemaReport failed(std::string name, const Failure& failure) {
-  SchemaReport report = schema(std::move(name), Result::failed);
+SchemaReport failed_report(std::string name, const Failure& failure) {
+  SchemaReport report = schema_report(std::move(name), Result::failed);
   report.failure = std::make_unique<Failure>(failure);
   return report;
 }
@@ -42,8 +42,9 @@ Report report_of(Schemas&&... schemas) {
 
 TEST_SUITE("rollout/report") {
   TEST_CASE("the counts add up to the selection") {
-    const Report report = report_of(schema("a", Result::applied), schema("b", Result::applied),
-                                    schema("c", Result::not_started), schema("d", Result::gone));
+    const Report report =
+        report_of(schema_report("a", Result::applied), schema_report("b", Result::applied),
+                  schema_report("c", Result::not_started), schema_report("d", Result::gone));
     CHECK(report.count(Result::applied) == 2);
     CHECK(report.count(Result::not_started) == 1);
     CHECK(report.count(Result::failed) == 0);
@@ -61,7 +62,7 @@ TEST_SUITE("rollout/report") {
       const bool fine =
           result == Result::applied || result == Result::unchanged || result == Result::gone;
       CHECK(is_problem(result) != fine);
-      CHECK(report_of(schema("a", result)).has_problem() != fine);
+      CHECK(report_of(schema_report("a", result)).has_problem() != fine);
     }
   }
 
@@ -76,8 +77,8 @@ TEST_SUITE("rollout/report") {
   }
 
   TEST_CASE("one cause for the same code, revision and line, whatever values the text names") {
-    const Report report = report_of(failed("b", failure("23505", 3, "key 1")),
-                                    failed("a", failure("23505", 3, "key 2")));
+    const Report report = report_of(failed_report("b", failure("23505", 3, "key 1")),
+                                    failed_report("a", failure("23505", 3, "key 2")));
     const auto causes = causes_of(report);
     REQUIRE(causes.size() == 1);
     CHECK(causes[0].schemas() == std::vector<std::string_view>{"a", "b"});
@@ -87,11 +88,11 @@ TEST_SUITE("rollout/report") {
   TEST_CASE("another line, code, revision or result is another cause") {
     Failure elsewhere = failure("23505", 3);
     elsewhere.revision = "0003_c";
-    SchemaReport busy = failed("e", failure("23505", 3));
+    SchemaReport busy = failed_report("e", failure("23505", 3));
     busy.result = Result::busy;
-    const Report report =
-        report_of(failed("a", failure("23505", 3)), failed("b", failure("23505", 4)),
-                  failed("c", failure("42P01", 3)), failed("d", elsewhere), std::move(busy));
+    const Report report = report_of(
+        failed_report("a", failure("23505", 3)), failed_report("b", failure("23505", 4)),
+        failed_report("c", failure("42P01", 3)), failed_report("d", elsewhere), std::move(busy));
     CHECK(causes_of(report).size() == 5);
   }
 
@@ -99,22 +100,24 @@ TEST_SUITE("rollout/report") {
     Failure first = failure("", 0, "one");
     Failure second = failure("", 0, "two");
     first.place.reset();
-    const Report report = report_of(failed("a", first), failed("b", second), failed("c", first));
+    const Report report =
+        report_of(failed_report("a", first), failed_report("b", second), failed_report("c", first));
     const auto causes = causes_of(report);
     REQUIRE(causes.size() == 2);
     CHECK(causes[0].members.size() == 2);
   }
 
   TEST_CASE("with a code but no line the text does not") {
-    const Report report =
-        report_of(failed("a", failure("57014", 0, "one")), failed("b", failure("57014", 0, "two")));
+    const Report report = report_of(failed_report("a", failure("57014", 0, "one")),
+                                    failed_report("b", failure("57014", 0, "two")));
     CHECK(causes_of(report).size() == 1);
   }
 
   TEST_CASE("the commonest cause comes first, and what is fine has none") {
-    const Report report = report_of(schema("a", Result::applied), failed("b", failure("42P01", 1)),
-                                    schema("c", Result::missing), schema("d", Result::missing),
-                                    schema("e", Result::gone));
+    const Report report =
+        report_of(schema_report("a", Result::applied), failed_report("b", failure("42P01", 1)),
+                  schema_report("c", Result::missing), schema_report("d", Result::missing),
+                  schema_report("e", Result::gone));
     const auto causes = causes_of(report);
     REQUIRE(causes.size() == 2);
     CHECK(causes[0].example->result == Result::missing);
@@ -124,13 +127,14 @@ TEST_SUITE("rollout/report") {
 
 TEST_SUITE("rollout/report appeared") {
   TEST_CASE("what became of tenants that appeared stands behind the others and is counted") {
-    Report report = report_of(schema("a", Result::applied));
+    Report report = report_of(schema_report("a", Result::applied));
     report.duration = std::chrono::milliseconds(5);
-    Report later = report_of(schema("b", Result::missing), schema("c", Result::applied));
+    Report later =
+        report_of(schema_report("b", Result::missing), schema_report("c", Result::applied));
     later.duration = std::chrono::milliseconds(7);
     later.stopped_by = "enough";
     report.add_appeared(std::move(later));
-    report.add_appeared(report_of(schema("d", Result::applied)));
+    report.add_appeared(report_of(schema_report("d", Result::applied)));
     CHECK(report.appeared == 3);
     CHECK(report.schemas.size() == 4);
     CHECK(report.schemas[1].schema == "b");

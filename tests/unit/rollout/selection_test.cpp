@@ -28,7 +28,7 @@ std::string comment_of(Scope scope) {
 }
 
 // acme, beta_1, beta_2, the shared schema, and one whose mark says that it was that.
-Fleet fleet() {
+Fleet mixed_fleet() {
   Fleet fleet;
   fleet.comments = {comment_of(Scope::tenant), comment_of(Scope::shared), "somebody's comment"};
   fleet.schemas = {{.schema = "acme", .comment = 0, .state = FoundSchema::State::ours},
@@ -40,7 +40,7 @@ Fleet fleet() {
 }
 
 Names selected(const Selection& selection) {
-  const Fleet all = fleet();
+  const Fleet all = mixed_fleet();
   Names names;
   for (const std::uint32_t i : select_tenants(all, selection, "shared"))
     names.push_back(all.schemas[i].schema);

@@ -31,7 +31,7 @@ Fleet mixed() {
   return fleet;
 }
 
-std::vector<std::string> chosen(const Selection& selection) {
+std::vector<std::string> chosen_sites(const Selection& selection) {
   const Fleet fleet = mixed();
   std::vector<std::string> names;
   for (const std::uint32_t i : select_tenants(fleet, selection, "shared"))
@@ -67,15 +67,16 @@ TEST_SUITE("rollout/sites") {
   }
 
   TEST_CASE("tenants elsewhere are chosen by slug and by place, and left out by either") {
-    CHECK(chosen({.schemas = {"acme", "plain"}, .tenants = {}, .excludes = {}}) ==
+    CHECK(chosen_sites({.schemas = {"acme", "plain"}, .tenants = {}, .excludes = {}}) ==
           std::vector<std::string>{"db_acme/tenant", "plain"});
-    CHECK(chosen({.schemas = {"db_apex/tenant"}, .tenants = {}, .excludes = {}}) ==
+    CHECK(chosen_sites({.schemas = {"db_apex/tenant"}, .tenants = {}, .excludes = {}}) ==
           std::vector<std::string>{"db_apex/tenant"});
-    CHECK(chosen({.schemas = {}, .tenants = {"a*"}, .excludes = {}}) ==
+    CHECK(chosen_sites({.schemas = {}, .tenants = {"a*"}, .excludes = {}}) ==
           std::vector<std::string>{"db_acme/tenant", "db_apex/tenant"});
-    CHECK(chosen({.schemas = {}, .tenants = {}, .excludes = {"apex", "plain"}}) ==
+    CHECK(chosen_sites({.schemas = {}, .tenants = {}, .excludes = {"apex", "plain"}}) ==
           std::vector<std::string>{"db_acme/tenant"});
-    CHECK_THROWS_AS(chosen({.schemas = {"tenant"}, .tenants = {}, .excludes = {}}), UsageError);
+    CHECK_THROWS_AS(chosen_sites({.schemas = {"tenant"}, .tenants = {}, .excludes = {}}),
+                    UsageError);
   }
 
   TEST_CASE("groups of several databases are one where the same plan serves them") {
