@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "support/document.h"
 #include "support/project.h"
 
 using namespace tenantctl::testing;
@@ -95,8 +96,6 @@ struct Thousand : Project {
   Names occupied;
   Names renamed;
 };
-
-json document(const Finished& finished) { return json::parse(finished.out); }
 
 std::set<std::string> set_of(const Names& names) { return {names.begin(), names.end()}; }
 

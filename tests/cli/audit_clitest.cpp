@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "support/document.h"
 #include "support/json_schema.h"
 #include "support/project.h"
 
@@ -10,13 +11,6 @@ using namespace tenantctl::testing;
 using nlohmann::json;
 
 namespace {
-
-json document(const Finished& finished) {
-  json parsed = json::parse(finished.out, nullptr, false);
-  if (parsed.is_discarded())
-    throw std::runtime_error(fault(finished, 0, {"a JSON document"}));
-  return parsed;
-}
 
 // Three tenants with a schema and a role each, and two more in a home of shared rows under one
 // role. Roles belong to the whole server, so their names are the database's with a letter: {A}, {B}

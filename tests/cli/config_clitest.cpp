@@ -7,14 +7,7 @@
 
 using namespace tenantctl::testing;
 
-namespace {
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_SUITE("cli/configuration") {
   TEST_CASE("a flag beats a variable, which beats the file, which beats the default") {

@@ -25,17 +25,6 @@ std::vector<std::string> operator+(std::vector<std::string> words,
   return words;
 }
 
-// Revisions 0001 to `count`, each with a table and a row in a journal that knows no unique key.
-void write_journal(Project& project, int count) {
-  create_journal(project.database);
-  for (int i = 1; i <= count; ++i) {
-    project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
-                  fmt::format("CREATE TABLE t{} (id int);\n"
-                              "INSERT INTO public.journal VALUES (:'schema', {});",
-                              i, i));
-  }
-}
-
 Finished run_through(Project& project, const FaultProxy& proxy,
                      const std::vector<std::string>& args) {
   project.tool.set_variable("DATABASE_URL", proxy.conninfo(project.database));

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "support/document.h"
 #include "support/json_schema.h"
 #include "support/project.h"
 
@@ -14,13 +15,6 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 
 namespace {
-
-json document(const Finished& finished) {
-  json parsed = json::parse(finished.out, nullptr, false);
-  if (parsed.is_discarded())
-    throw std::runtime_error(fault(finished, 0, {"a JSON document"}));
-  return parsed;
-}
 
 // The newest run's id.
 std::string newest(const Project& project) {

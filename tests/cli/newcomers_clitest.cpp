@@ -48,11 +48,6 @@ struct Slow : Project {
   }
 };
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
 TEST_SUITE("cli/newcomers") {

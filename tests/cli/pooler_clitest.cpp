@@ -14,16 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-void write_journal(Project& project, int count) {
-  create_journal(project.database);
-  for (int i = 1; i <= count; ++i) {
-    project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
-                  fmt::format("CREATE TABLE t{} (id int);\n"
-                              "INSERT INTO public.journal VALUES (:'schema', {});",
-                              i, i));
-  }
-}
-
 std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines)

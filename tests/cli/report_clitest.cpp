@@ -18,8 +18,8 @@ using Counts = std::map<std::string, int>;
 
 // 60 tenants, 12 of them broken in three ways, 5 at head already, 3 schemas without a version table
 // and a name without a schema, as the application's own table tells them.
-struct BrokenFleet : Project {
-  BrokenFleet() {
+struct ReportedFleet : Project {
+  ReportedFleet() {
     write("shared/0001_x.sql", "CREATE TABLE x (id int);");
     write("tenant/0001_a.sql", "CREATE TABLE a (id int);", "DROP TABLE a;");
     const auto names = create_tenants(60);
@@ -44,11 +44,6 @@ struct BrokenFleet : Project {
     tool.set_variable("TENANTCTL_TENANTS_QUERY", "SELECT schema FROM public.customers");
   }
 };
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 Counts without_zeros(const nlohmann::json& json) {
   Counts counts;
@@ -146,7 +141,7 @@ TEST_SUITE("cli/report") {
         {"applied", 43}, {"unchanged", 5}, {"failed", 12}, {"unmarked", 3}, {"missing", 1}};
     std::map<bool, Counts> totals;
     for (const bool as_json : {false, true}) {
-      BrokenFleet project;
+      ReportedFleet project;
       const auto run =
           project.run({"upgrade-all", "--output", as_json ? "json" : "text", "--report", "r.jsonl",
                        "--report", "r.xml", "--report", "r.md"});

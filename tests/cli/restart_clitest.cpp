@@ -41,16 +41,6 @@ Finished control_server(const std::vector<std::string>& arguments) {
   return run_process(command, {.folder = "/"});
 }
 
-void write_journal(Project& project, int count) {
-  create_journal(project.database);
-  for (int i = 1; i <= count; ++i) {
-    project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
-                  fmt::format("CREATE TABLE t{} (id int);\nSELECT pg_sleep(0.05);\n"
-                              "INSERT INTO public.journal VALUES (:'schema', {});",
-                              i, i));
-  }
-}
-
 void check_complete(Project& project, RunningProcess& process) {
   CHECK(fault(process.wait(60s), 0) == "");
   project.database.reconnect();
@@ -71,7 +61,7 @@ TEST_SUITE("cli/restart") {
       CAPTURE(mode);
       Project project;
       project.create_tenants(30);
-      write_journal(project, 2);
+      write_journal(project, 2, "SELECT pg_sleep(0.05);\n");
       auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
       REQUIRE(becomes_true(project.database, "SELECT count(*) >= 10 FROM public.journal"));
       const Finished restarted = control_server({"-m", mode, "restart"});
@@ -83,7 +73,7 @@ TEST_SUITE("cli/restart") {
   TEST_CASE("a backend that is killed takes all others along, and the run ends complete") {
     Project project;
     project.create_tenants(30);
-    write_journal(project, 2);
+    write_journal(project, 2, "SELECT pg_sleep(0.05);\n");
     auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--depth", "4"});
     REQUIRE(becomes_true(project.database, "SELECT count(*) >= 10 FROM public.journal"));
     const auto pid = project.database.value(
@@ -130,7 +120,7 @@ TEST_SUITE("cli/restart") {
   TEST_CASE("a server that stays away ends the run when patience is over, with what is known") {
     Project project;
     project.create_tenants(10);
-    write_journal(project, 2);
+    write_journal(project, 2, "SELECT pg_sleep(0.05);\n");
     auto process = project.tool.start({"upgrade-all", "--jobs", "2", "--reconnect-timeout", "2s"});
     REQUIRE(becomes_true(project.database, "SELECT count(*) >= 4 FROM public.journal"));
     REQUIRE(control_server({"-m", "immediate", "stop"}).exit_code == 0);

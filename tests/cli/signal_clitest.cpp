@@ -20,16 +20,6 @@ std::string doubled(TestDatabase& database) {
       "HAVING count(*) <> 1) AS many");
 }
 
-void write_journal(Project& project, int count, const std::string& extra) {
-  create_journal(project.database);
-  for (int i = 1; i <= count; ++i) {
-    const auto number = std::to_string(i);
-    project.write("tenant/000" + number + "_step" + number + ".sql",
-                  "CREATE TABLE t" + number + " (id int);\n" + extra +
-                      "INSERT INTO public.journal VALUES (:'schema', " + number + ");");
-  }
-}
-
 }  // namespace
 
 TEST_SUITE("cli/signals") {
@@ -129,7 +119,7 @@ TEST_SUITE("cli/signals") {
   TEST_CASE("two runs at once both end well, and every revision runs once per schema") {
     Project project;
     project.create_tenants(100);
-    write_journal(project, 2, "");
+    write_journal(project, 2);
     auto first = project.tool.start({"upgrade-all"});
     auto second = project.tool.start({"upgrade-all"});
     CHECK(fault(first.wait(60s), 0) == "");

@@ -1,10 +1,15 @@
 #include "support/project.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
 #include "support/agreement.h"
+#include "support/journal.h"
 #include "support/json_schema.h"
 
 namespace tenantctl::testing {
@@ -101,6 +106,21 @@ std::string fault(const Finished& finished, int exit_code,
       text += "not written: " + std::string(part) + "\n";
   }
   return text.empty() ? "" : text + "out: " + finished.out + "\nerr: " + finished.err;
+}
+
+void write_journal(Project& project, int count, const std::string& more) {
+  create_journal(project.database);
+  for (int i = 1; i <= count; ++i) {
+    project.write(fmt::format("tenant/000{}_step{}.sql", i, i),
+                  fmt::format("CREATE TABLE t{} (id int);\n{}"
+                              "INSERT INTO public.journal VALUES (:'schema', {});",
+                              i, more, i));
+  }
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 bool contains(std::string_view text, std::string_view part) {

@@ -54,6 +54,13 @@ class Project {
 std::string fault(const Finished& finished, int exit_code,
                   std::initializer_list<std::string_view> parts = {});
 
+/// Revisions 0001 to `count`, each with a table, a row in a journal that knows no unique key, and
+/// `more` between them.
+void write_journal(Project& project, int count, const std::string& more = {});
+
+/// All bytes of a file.
+std::string text_of(const std::filesystem::path& path);
+
 bool contains(std::string_view text, std::string_view part);
 std::vector<std::string> lines_of(const std::string& text);
 
