@@ -2,7 +2,9 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/resident_gates.h"
 #include "cli/session.h"
+#include "cli/tenants.h"
 #include "output/gate_writer.h"
 
 namespace tenantctl::cli {
@@ -18,14 +20,14 @@ Gate open_gate(Session& session, const Settings& settings) {
   return {session.pipeline(), settings.owners, settings.answer_timeout};
 }
 
-// As the revisions of a tenant see it: the application's names mean the same.
-std::vector<std::string> path_behind(const Settings& settings) {
-  std::vector<std::string> path;
-  if (settings.shared_in_path) {
-    path.push_back(settings.shared_schema);
-  }
-  path.insert(path.end(), settings.search_path_extra.begin(), settings.search_path_extra.end());
-  return path;
+// Who has a database that is whole.
+std::vector<RegisteredTenant> residents(const Context& context, Session& session) {
+  std::vector<RegisteredTenant> tenants = tenant_registry(context, session).elsewhere();
+  std::erase_if(tenants, [](const RegisteredTenant& tenant) {
+    return tenant.isolation != "database" || tenant.state == "provisioning" ||
+           tenant.state == "deleting";
+  });
+  return tenants;
 }
 
 ExitCode run_install(const Context& context, const GateSettings& gate) {
@@ -38,8 +40,9 @@ ExitCode run_install(const Context& context, const GateSettings& gate) {
     options.admin_role = gate.admin_role;
   }
   const Installed installed = open_gate(session, context.settings).install(options);
-  write_gate_install(*context.out, context.settings.output, installed);
-  return ExitCode::ok;
+  const ResidentGates inside = settle_residents(context, session, residents(context, session));
+  write_gate_install(*context.out, *context.err, context.settings.output, installed, inside);
+  return inside.failed.empty() ? ExitCode::ok : ExitCode::failed;
 }
 
 ExitCode run_show(const Context& context) {

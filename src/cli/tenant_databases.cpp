@@ -14,6 +14,7 @@
 #include "cli/clusters.h"
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/resident_gates.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "revision/target.h"
@@ -110,6 +111,7 @@ class Template {
     }
     databases.comment(options_.source, beginning());
     databases.open(options_.source);
+    install_gate();
     migrate_it();
     databases.shut(options_.source);
     databases.comment(options_.source, mark());
@@ -119,9 +121,9 @@ class Template {
   static std::string beginning() { return "tenantctl template"; }
 
   std::string mark() const {
-    return fmt::format("{}: {} {} and {} {}", beginning(), context_.settings.shared_schema,
-                       folder_digest(folders_.shared), options_.schema,
-                       folder_digest(folders_.tenant));
+    return fmt::format("{}: gate {}, {} {} and {} {}", beginning(), ResidentGate::version(),
+                       context_.settings.shared_schema, folder_digest(folders_.shared),
+                       options_.schema, folder_digest(folders_.tenant));
   }
 
   void check(const FoundDatabase& found) const {
@@ -144,6 +146,13 @@ class Template {
       }
       std::this_thread::sleep_for(100ms);
     }
+  }
+
+  void install_gate() const {
+    SiteSession database(
+        session_.connect_options({.cluster = options_.cluster, .database = options_.source}));
+    ResidentGate(database.pipeline(), context_.settings.owners, context_.settings.answer_timeout)
+        .install();
   }
 
   // A run of its own, of which nobody is told unless it fails.
@@ -223,6 +232,7 @@ class Newcomers {
       Template(context_, session_, folders_, options_).bring_to_head(admin.databases());
     for (const NewTenant& tenant : tenants_)
       make_database(admin.databases(), tenant.database);
+    settle();
   }
 
   /// Ready is what stands; of the others nothing is left.
@@ -282,6 +292,23 @@ class Newcomers {
   }
 
  private:
+  // Their revisions may ask for the tenant.
+  void settle() {
+    std::vector<std::string> slugs;
+    for (const NewTenant& tenant : tenants_)
+      slugs.push_back(tenant.slug);
+    std::vector<RegisteredTenant> registered = tenant_registry(context_, session_).find(slugs);
+    std::erase_if(registered, [&slugs](const RegisteredTenant& one) {
+      return std::ranges::count(slugs, one.slug) == 0;
+    });
+    const ResidentGates gates = settle_residents(context_, session_, registered);
+    if (!gates.failed.empty()) {
+      throw Error(fmt::format("the gate in the database of {} could not be made: {}",
+                              gates.failed.front().tenant, gates.failed.front().message),
+                  "Nothing was made.");
+    }
+  }
+
   pq::ConnectOptions admin_connection() const {
     return admin_options(session_, options_.cluster, options_.admin_url);
   }

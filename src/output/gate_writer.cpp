@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "base/text.h"
@@ -32,15 +33,34 @@ Json roles_json(const GateState& state) {
 
 }  // namespace
 
-void write_gate_install(std::ostream& out, Format format, const Installed& installed) {
+void write_gate_install(std::ostream& out, std::ostream& err, Format format,
+                        const Installed& installed, const ResidentGates& residents) {
   if (format == Format::json) {
     Json json = json_document("gate install");
     json["action"] = action_of(installed);
     json["version"] = installed.after;
+    json["databases"]["settled"] = residents.settled;
+    json["databases"]["failed"] = Json::array();
+    for (const TenantResult& one : residents.failed)
+      json["databases"]["failed"].push_back(Json{{"tenant", one.tenant}, {"message", one.message}});
     out << json_text(json) << '\n';
     return;
   }
   out << fmt::format("gate {}, version {}\n", action_of(installed), installed.after);
+  if (residents.settled > 0) {
+    out << fmt::format("and in {} of tenants\n",
+                       counted(residents.settled, "own database", "own databases"));
+  }
+  constexpr std::size_t shown = 10;
+  for (std::size_t i = 0; i < std::min(shown, residents.failed.size()); ++i) {
+    const TenantResult& one = residents.failed[i];
+    err << fmt::format("tenantctl: {}: the gate in its database is not at this version: {}\n",
+                       escaped_name(one.tenant), told(one.message));
+  }
+  if (residents.failed.size() > shown) {
+    err << fmt::format("tenantctl: and {} more: -o json names all\n",
+                       residents.failed.size() - shown);
+  }
 }
 
 void write_gate(std::ostream& out, Format format, const GateState& state) {

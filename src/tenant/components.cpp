@@ -106,6 +106,10 @@ pq::Message refuse_foreign_schema(const std::vector<std::string>& owners) {
       among, raise(foreign, "schema tenantctl is not ours")));
 }
 
+std::string_view installer_of(const Component& component) {
+  return component.name == "registry" ? "registry init" : "gate install";
+}
+
 [[noreturn]] void explain(const pq::ServerError& error, const Component& component) {
   if (error.is(foreign)) {
     throw UsageError(fmt::format("the {} cannot be used: schema tenantctl or its tables are not "
@@ -121,8 +125,7 @@ pq::Message refuse_foreign_schema(const std::vector<std::string>& owners) {
   if (error.is(older)) {
     throw UsageError(
         fmt::format("the {} cannot be used: an older tenantctl installed it", component.name),
-        fmt::format("tenantctl {} {} takes it to this version.", component.name,
-                    component.name == "registry" ? "init" : "install"));
+        fmt::format("tenantctl {} takes it to this version.", installer_of(component)));
   }
   throw error;
 }
@@ -208,8 +211,7 @@ void Components::write(const Component& component, std::vector<pq::Message> mess
   } catch (const pq::ServerError& error) {
     if (error.is(absent)) {
       throw UsageError(fmt::format("there is no {} in this database", component.name),
-                       fmt::format("tenantctl {} {} installs it.", component.name,
-                                   component.name == "registry" ? "init" : "install"));
+                       fmt::format("tenantctl {} installs it.", installer_of(component)));
     }
     explain(error, component);
   }

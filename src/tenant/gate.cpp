@@ -64,14 +64,6 @@ void add_claim(std::vector<pq::Message>& messages, const std::string& role) {
                              grantee});
 }
 
-std::string path_text(const std::vector<std::string>& schemas) {
-  std::string text;
-  for (const std::string& schema : schemas) {
-    text += ", " + quote_identifier(schema);
-  }
-  return text + ", pg_temp";
-}
-
 [[noreturn]] void explain_gate(const pq::ServerError& error) {
   if (error.is(may_log_in)) {
     throw UsageError("the role to look across tenants may log in",
@@ -121,6 +113,14 @@ pq::Message read_roles(GateState& state) {
 }
 
 }  // namespace
+
+std::string path_text(const std::vector<std::string>& schemas) {
+  std::string text;
+  for (const std::string& schema : schemas) {
+    text += ", " + quote_identifier(schema);
+  }
+  return text + ", pg_temp";
+}
 
 Installed Gate::install(const GateOptions& options) {
   const Component& registry = registry_component();

@@ -38,6 +38,9 @@ struct GateState {
   std::vector<GateRole> roles;
 };
 
+/// The end of a search_path: these schemas, then the temporary one.
+std::string path_text(const std::vector<std::string>& schemas);
+
 /// The functions in the database by which an application enters a tenant (GateComponent says
 /// which): installed beside the registry, which tells them who is there.
 ///

@@ -228,6 +228,9 @@ std::vector<std::string> gate_of_version_2() {
 
 }  // namespace
 
+std::string_view enter_function() { return create_enter; }
+std::string_view leave_function() { return create_leave; }
+
 const Component& gate_component() {
   static const Component component{.name = "gate",
                                    .tables = {"tenant", "gate", "place"},

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "tenant/components.h"
 
 namespace tenantctl {
@@ -11,5 +13,10 @@ namespace tenantctl {
 /// TG001 unknown, TG002 suspended, TG003 not ready, TG004 too old, TG005 no tenant entered,
 /// TG006 lives in another database, TG007 the pool has nobody to hand out.
 const Component& gate_component();
+
+/// CREATE FUNCTION of enter() and leave(): the gate inside a tenant's own database has the same,
+/// they only ask another admission().
+std::string_view enter_function();
+std::string_view leave_function();
 
 }  // namespace tenantctl
