@@ -3,55 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/number.h"
 #include "base/text.h"
+#include "catalog/reference_order.h"
 #include "pq/transaction.h"
 
 namespace tenantctl {
 namespace {
 
 constexpr std::uint64_t batch = 10'000;
-
-using References = std::set<std::pair<std::size_t, std::size_t>>;  // from, to
-
-// Whoever nobody refers to any more goes first. What is left refers to each other, or is referred
-// to by those that do: one statement, at whose end the foreign keys are looked at.
-std::vector<std::vector<std::size_t>> steps_of(std::size_t count, References references) {
-  std::vector<std::vector<std::size_t>> steps;
-  std::set<std::size_t> left;
-  std::set<std::size_t> to_themselves;
-  for (std::size_t i = 0; i < count; ++i) {
-    left.insert(i);
-    if (references.erase({i, i}) > 0) {
-      to_themselves.insert(i);
-    }
-  }
-  while (!left.empty()) {
-    const auto free = std::ranges::find_if(left, [&references](std::size_t table) {
-      return std::ranges::none_of(references,
-                                  [table](const auto& one) { return one.second == table; });
-    });
-    if (free == left.end()) {
-      break;
-    }
-    const std::size_t table = *free;
-    left.erase(free);
-    std::erase_if(references, [table](const auto& one) { return one.first == table; });
-    steps.push_back({table});
-    if (to_themselves.contains(table)) {
-      steps.back().push_back(table);
-    }
-  }
-  if (!left.empty()) {
-    steps.emplace_back(left.begin(), left.end());
-  }
-  return steps;
-}
 
 }  // namespace
 
@@ -91,7 +55,7 @@ void RowEraser::read_tables() {
                         references.emplace(index_of(row.text(0)), index_of(row.text(1)));
                       }});
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
-  steps_ = steps_of(tables_.size(), references);
+  steps_ = erasing_order(tables_.size(), references);
 }
 
 std::uint64_t RowEraser::erase(const std::vector<std::size_t>& tables, bool batched) {
@@ -185,6 +149,12 @@ std::vector<ErasedRows> RowEraser::run(std::chrono::milliseconds wait) {
     wait_for(open, wait);
     erase_all();
   }
+  return tables_;
+}
+
+std::vector<ErasedRows> RowEraser::run_alone() {
+  read_tables();
+  erase_all();
   return tables_;
 }
 

@@ -36,6 +36,8 @@ class RowEraser {
   /// transactions that are open now, and deletes what they left. Throws Error if they stay open,
   /// ServerError, ConnectionLost.
   std::vector<ErasedRows> run(std::chrono::milliseconds wait);
+  /// The same where nobody can have entered: what a move left, or was stopped at.
+  std::vector<ErasedRows> run_alone();
 
  private:
   pq::Deadline deadline() const { return pq::Clock::now() + patience_; }

@@ -5,7 +5,9 @@
 #include "cli/options.h"
 #include "cli/tenants.h"
 #include "output/tenant_writer.h"
+#include "pq/transaction.h"
 #include "tenant/databases.h"
+#include "tenant/tenant_moves.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -142,6 +144,23 @@ void find_databases(Session& session, const Context& context,
   std::ranges::sort(findings.missing);
 }
 
+// A run that moves a tenant holds its lock as long as it lives.
+void find_stranded(Session& session, const std::vector<RegisteredTenant>& tenants,
+                   RegistryFindings& findings) {
+  for (const RegisteredTenant& tenant : tenants) {
+    if (tenant.state != "moving")
+      continue;
+    bool is_stranded = false;
+    std::vector<pq::Message> messages;
+    messages.push_back(TenantMoves::try_lock(tenant.id, is_stranded));
+    pq::run_transaction(session.pipeline(), std::move(messages), pq::Access::read_only,
+                        session.deadline());
+    if (is_stranded)
+      findings.unfinished.push_back(tenant.slug);
+  }
+  std::ranges::sort(findings.unfinished);
+}
+
 ExitCode run_check(const Context& context) {
   Session session(context);
   TenantRegistry registry = tenant_registry(context, session);
@@ -154,6 +173,7 @@ ExitCode run_check(const Context& context) {
                                       session.fleet(), context.settings.shared_schema);
   tell_bare_apart(session, tenants, findings);
   find_databases(session, context, tenants, findings);
+  find_stranded(session, tenants, findings);
   write_registry_findings(*context.out, context.settings.output, findings);
   return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
 }

@@ -69,7 +69,7 @@ void name_canaries(WaveOptions& waves, const FleetPlan& plan) {
 }
 
 bool is_unfinished(const RegisteredTenant& tenant) {
-  return tenant.state == "provisioning" || tenant.state == "deleting";
+  return tenant.state == "provisioning" || tenant.state == "deleting" || tenant.state == "moving";
 }
 
 // Real folders have many; the first few tell what sort they are.
@@ -155,6 +155,14 @@ void watch_signals() {
   // Without SA_RESTART: a wait ends, and the flag is seen.
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+}
+
+void leave_signals() {
+  struct sigaction usual {};
+  usual.sa_handler = SIG_DFL;
+  sigemptyset(&usual.sa_mask);
+  sigaction(SIGINT, &usual, nullptr);
+  sigaction(SIGTERM, &usual, nullptr);
 }
 
 Folders read_folders(const Context& context) {
@@ -410,8 +418,8 @@ void Session::add_elsewhere(Fleet& all) {
   }
   all.sort();
   if (unfinished > 0) {
-    warn(context_, fmt::format("{} in other databases left out: provisioning or deleting; registry "
-                               "check names them",
+    warn(context_, fmt::format("{} in other databases left out: provisioning, deleting or moving; "
+                               "registry check names them",
                                counted(unfinished, "tenant")));
   }
 }
@@ -431,7 +439,10 @@ Fleet Session::named(const std::vector<std::string>& names) {
     if (is_unfinished(tenant)) {
       throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
                        fmt::format("tenantctl tenant {} {} finishes it.",
-                                   tenant.state == "deleting" ? "drop" : "create", tenant.slug));
+                                   tenant.state == "deleting" ? "drop"
+                                   : tenant.state == "moving" ? "move"
+                                                              : "create",
+                                   tenant.slug));
     }
     std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
       return one.schema == tenant.slug || one.schema == tenant.place();

@@ -85,6 +85,7 @@ void add_tenant(CLI::App& app, Context& context) {
   add_tenant_create(*tenant, context);
   add_tenant_list(*tenant, context);
   add_tenant_drop(*tenant, context);
+  add_tenant_move(*tenant, context);
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);

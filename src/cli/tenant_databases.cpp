@@ -40,20 +40,6 @@ pq::ConnectOptions admin_options(const Session& session, const std::string& clus
   return options;
 }
 
-/// A connection that is only there to create and drop databases.
-class Admin {
- public:
-  Admin(const Context& context, const pq::ConnectOptions& connect, std::string owner)
-      : session_(connect),
-        databases_(session_.pipeline(), std::move(owner), context.settings.answer_timeout) {}
-
-  Databases& databases() { return databases_; }
-
- private:
-  SiteSession session_;
-  Databases databases_;
-};
-
 // Who migrates there, and owns what is made.
 std::string role_of(Session& session, const std::string& cluster) {
   if (cluster.empty())
@@ -67,27 +53,6 @@ Migration::Planner to_head() {
     return plan_upgrade(folder, history, Target::head(),
                         {.allow_out_of_order = false, .missing = missing});
   };
-}
-
-// Both scopes, in these databases and nowhere else.
-Migration migration_in(const Folders& folders, const std::vector<NewTenant>& tenants) {
-  Migration migration;
-  migration.tenants = true;
-  migration.shared = !folders.shared.is_blank();
-  migration.shared_home = false;
-  migration.create = Missing::schema;
-  migration.create_shared = Missing::schema;
-  migration.plan = to_head();
-  migration.fleet = [&tenants](Session& /*session*/) {
-    Fleet fleet;
-    for (const NewTenant& tenant : tenants) {
-      fleet.add_away({.cluster = tenant.cluster, .database = tenant.database, .slug = tenant.slug},
-                     tenant.schema);
-    }
-    fleet.sort();
-    return fleet;
-  };
-  return migration;
 }
 
 /// The database that new ones are copied from. Nobody can be connected to it, or the server would
@@ -155,30 +120,19 @@ class Template {
         .install();
   }
 
-  // A run of its own, of which nobody is told unless it fails.
   void migrate_it() {
-    Context quiet = context_;
-    std::ostringstream unread;
-    std::ostringstream causes;
-    quiet.out = &unread;
-    quiet.err = &causes;
-    quiet.settings.output = Format::text;
-    quiet.settings.quiet = true;
-    quiet.settings.no_ledger = true;
-    quiet.settings.reports.clear();
     const std::vector<NewTenant> itself{{.slug = options_.source,
                                          .name = options_.source,
                                          .schema = options_.schema,
                                          .database = options_.source,
                                          .cluster = options_.cluster}};
-    const Migration migration = migration_in(folders_, itself);
-    if (migrate(quiet, session_, folders_, migration) == ExitCode::ok)
-      return;
-    std::string told = causes.str();
-    told.resize(told.find_last_not_of('\n') + 1);
-    throw Error(
-        fmt::format("the template {} could not be brought to head:\n{}", options_.source, told),
-        "No tenant was made.");
+    try {
+      migrate_quietly(context_, session_, folders_, migration_in(folders_, itself));
+    } catch (const Error& error) {
+      throw Error(fmt::format("the template {} could not be brought to head:\n{}", options_.source,
+                              error.what()),
+                  "No tenant was made.");
+    }
   }
 
   const Context& context_;
@@ -216,7 +170,7 @@ class Newcomers {
     for (const RegisteredTenant& tenant : registry.find(wanted()))
       take_over(tenant);
     owner_ = role_of(session_, options_.cluster);
-    Admin admin(context_, admin_connection(), owner_);
+    DatabaseAdmin admin(context_, admin_connection(), owner_);
     check_databases(admin.databases().find(databases()));
   }
 
@@ -227,7 +181,7 @@ class Newcomers {
   }
 
   void make() {
-    Admin admin(context_, admin_connection(), owner_);
+    DatabaseAdmin admin(context_, admin_connection(), owner_);
     if (!options_.source.empty())
       Template(context_, session_, folders_, options_).bring_to_head(admin.databases());
     for (const NewTenant& tenant : tenants_)
@@ -264,7 +218,7 @@ class Newcomers {
       return;
     try {
       session_.revive();
-      Admin admin(context_, admin_connection(), owner_);
+      DatabaseAdmin admin(context_, admin_connection(), owner_);
       for (const NewTenant& tenant : tenants_)
         remove_database(admin.databases(), tenant);
     } catch (const Error&) {
@@ -421,14 +375,14 @@ class Newcomers {
   }
 
   void remove(const std::vector<SchemaReport*>& failed) {
-    std::unique_ptr<Admin> admin;
+    std::unique_ptr<DatabaseAdmin> admin;
     for (SchemaReport* schema : failed) {
       if (schema->failure == nullptr)
         schema->failure = std::make_unique<Failure>();
       std::string& hint = schema->failure->hint;
       try {
         if (admin == nullptr)
-          admin = std::make_unique<Admin>(context_, admin_connection(), owner_);
+          admin = std::make_unique<DatabaseAdmin>(context_, admin_connection(), owner_);
         remove_database(admin->databases(), tenant_of(schema->schema));
         schema->revision = 0;
         schema->steps = 0;
@@ -497,6 +451,56 @@ void check_options(const Context& context, const DatabaseNames& asked,
 
 }  // namespace
 
+DatabaseAdmin::DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
+                             const std::string& admin_url)
+    : DatabaseAdmin(context, admin_options(session, cluster, admin_url),
+                    role_of(session, cluster)) {}
+
+DatabaseAdmin::DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect,
+                             std::string owner)
+    : session_(connect),
+      owner_(std::move(owner)),
+      databases_(session_.pipeline(), owner_, context.settings.answer_timeout) {}
+
+// Both scopes, in these databases and nowhere else.
+Migration migration_in(const Folders& folders, const std::vector<NewTenant>& tenants) {
+  Migration migration;
+  migration.tenants = true;
+  migration.shared = !folders.shared.is_blank();
+  migration.shared_home = false;
+  migration.create = Missing::schema;
+  migration.create_shared = Missing::schema;
+  migration.plan = to_head();
+  migration.fleet = [&tenants](Session& /*session*/) {
+    Fleet fleet;
+    for (const NewTenant& tenant : tenants) {
+      fleet.add_away({.cluster = tenant.cluster, .database = tenant.database, .slug = tenant.slug},
+                     tenant.schema);
+    }
+    fleet.sort();
+    return fleet;
+  };
+  return migration;
+}
+
+void migrate_quietly(const Context& context, Session& session, const Folders& folders,
+                     const Migration& migration) {
+  Context quiet = context;
+  std::ostringstream unread;
+  std::ostringstream causes;
+  quiet.out = &unread;
+  quiet.err = &causes;
+  quiet.settings.output = Format::text;
+  quiet.settings.quiet = true;
+  quiet.settings.no_ledger = true;
+  quiet.settings.reports.clear();
+  if (migrate(quiet, session, folders, migration) == ExitCode::ok)
+    return;
+  std::string told = causes.str();
+  told.resize(told.find_last_not_of('\n') + 1);
+  throw Error(told);
+}
+
 ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer) {
@@ -550,7 +554,7 @@ void check_droppable_databases(const Context& context, Session& session,
     by_cluster[tenant.cluster].push_back(tenant.database);
   for (const auto& [cluster, names] : by_cluster) {
     const std::string owner = role_of(session, cluster);
-    Admin admin(context, admin_options(session, cluster, admin_url), owner);
+    DatabaseAdmin admin(context, admin_options(session, cluster, admin_url), owner);
     for (const FoundDatabase& found : admin.databases().find(names)) {
       if (found.owner != owner) {
         throw UsageError(fmt::format("database {} belongs to {}: it is not ours to drop",
@@ -570,8 +574,8 @@ void check_droppable_databases(const Context& context, Session& session,
 void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
                    const std::string& admin_url, bool force) {
   TenantRegistry registry = tenant_registry(context, session);
-  Admin admin(context, admin_options(session, tenant.cluster, admin_url),
-              role_of(session, tenant.cluster));
+  DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
+                      role_of(session, tenant.cluster));
   registry.change_state({tenant.slug}, {tenant.state}, "deleting", "");
   try {
     admin.databases().drop(tenant.database, force);

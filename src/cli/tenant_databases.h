@@ -3,8 +3,11 @@
 #include <string>
 #include <vector>
 
+#include "cli/migration.h"
 #include "cli/registration.h"
 #include "cli/session.h"
+#include "rollout/site_visits.h"
+#include "tenant/databases.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl::cli {
@@ -24,6 +27,31 @@ struct DatabaseNames {
   std::size_t count = 0;
   std::string prefix;
 };
+
+/// A connection that is only there to create and drop databases, of a server (empty: the usual
+/// one), and the role that they are to belong to.
+class DatabaseAdmin {
+ public:
+  DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
+                const std::string& admin_url);
+  DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect, std::string owner);
+
+  Databases& databases() { return databases_; }
+  const std::string& owner() const { return owner_; }
+
+ private:
+  SiteSession session_;
+  std::string owner_;
+  Databases databases_;
+};
+
+/// Both scopes to head, in these tenants' databases and nowhere else. `tenants` must outlive it.
+Migration migration_in(const Folders& folders, const std::vector<NewTenant>& tenants);
+
+/// A run of which nobody is told, and that no ledger has, unless it fails: throws Error with what
+/// it said.
+void migrate_quietly(const Context& context, Session& session, const Folders& folders,
+                     const Migration& migration);
 
 /// `tenant create --isolation database`: a database for each, with the shared and the tenant scope
 /// at head. Registered as provisioning before anything is made and as ready when all of it stands;

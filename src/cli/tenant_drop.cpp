@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/shared_rows.h"
 #include "cli/tenant_databases.h"
+#include "cli/tenant_mover.h"
 #include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/folder_writer.h"
@@ -165,6 +166,7 @@ ExitCode run_drop(const Context& context, const DropOptions& options) {
       SchemaName::existing(name);
   }
   Session session(context);
+  refuse_moving(context, session, names);
   const auto sharing = take_rows_tenants(context, session, names);
   const auto databases = database_tenants(context, session, names);
   std::erase_if(names, [&databases](const std::string& name) {

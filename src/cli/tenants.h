@@ -41,6 +41,7 @@ void describe_tenants(CLI::App& command, Context& context);
 void add_tenant_create(CLI::App& tenant, Context& context);
 void add_tenant_list(CLI::App& tenant, Context& context);
 void add_tenant_drop(CLI::App& tenant, Context& context);
+void add_tenant_move(CLI::App& tenant, Context& context);
 void add_tenant_pool(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);
 

@@ -9,36 +9,6 @@
 #include "pq/stop_point.h"
 
 namespace tenantctl::pq {
-namespace {
-
-std::string field(const PGresult* result, int code) {
-  const char* value = PQresultErrorField(result, code);
-  return value == nullptr ? "" : value;
-}
-
-ServerFields fields_of(const PGresult* result) {
-  ServerFields fields{.sqlstate = field(result, PG_DIAG_SQLSTATE),
-                      .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
-                      .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
-                      .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
-                      .hint = field(result, PG_DIAG_MESSAGE_HINT),
-                      .context = field(result, PG_DIAG_CONTEXT),
-                      .schema = field(result, PG_DIAG_SCHEMA_NAME),
-                      .table = field(result, PG_DIAG_TABLE_NAME),
-                      .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
-                      .position = 0};
-  const std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
-  if (!position.empty()) {
-    fields.position = std::stoi(position);
-  }
-  if (fields.message.empty()) {
-    fields.message = PQresultErrorMessage(result);
-  }
-  return fields;
-}
-
-}  // namespace
-
 std::string_view Row::text(int column) const {
   return {PQgetvalue(result_, 0, column),
           static_cast<std::size_t>(PQgetlength(result_, 0, column))};
@@ -63,6 +33,14 @@ void Pipeline::begin() {
     fail();
   }
 }
+
+void Pipeline::suspend() {
+  if (PQexitPipelineMode(connection_.handle()) != 1) {
+    fail();
+  }
+}
+
+void Pipeline::resume() { begin(); }
 
 void Pipeline::restart(Connection fresh) {
   connection_ = std::move(fresh);

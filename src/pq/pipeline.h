@@ -40,6 +40,11 @@ class Pipeline {
   /// was sent may still happen).
   FlightAnswer wait_for_answer(std::vector<Message> messages, Deadline deadline);
 
+  /// Between the two the connection is a plain one, for COPY, which no pipeline takes. Nothing may
+  /// be in flight. Throws ConnectionLost.
+  void suspend();
+  void resume();
+
   /// The connection ended, or a deadline did: nothing can be sent before restart().
   bool is_lost() const { return lost_; }
   /// Gives up what is in flight: whoever waited for it waited too long.

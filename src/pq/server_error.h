@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 
+struct pg_result;
+
 namespace tenantctl::pq {
 
 // SQLSTATEs that more than one caller asks for; PostgreSQL's documentation, appendix A.
@@ -27,6 +29,9 @@ struct ServerFields {
 
   bool is(std::string_view code) const { return sqlstate == code; }
 };
+
+/// Out of a result that is an error.
+ServerFields fields_of(const pg_result* result);
 
 /// A statement of our own that the server refused. One class for all SQLSTATEs: callers ask is().
 class ServerError : public Error {

@@ -84,6 +84,57 @@ void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access a
   }
 }
 
+OpenTransaction::OpenTransaction(Pipeline& pipeline, std::chrono::milliseconds patience)
+    : pipeline_(pipeline), patience_(patience) {
+  std::vector<Message> flight;
+  flight.push_back(begin(Access::read_write));
+  flight.push_back(settings(pipeline.connection().server_version()));
+  // The other side of a copy may have to work for long.
+  flight.push_back(
+      {.sql = "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)"});
+  run(std::move(flight));
+}
+
+OpenTransaction::~OpenTransaction() {
+  if (!open_ || pipeline_.is_lost()) {
+    return;
+  }
+  try {
+    std::vector<Message> rollback;
+    rollback.push_back({.sql = "ROLLBACK"});
+    send(std::move(rollback));
+  } catch (const Error&) {
+    // The session ends with its connection, and so does the transaction.
+    pipeline_.give_up();
+  }
+}
+
+FlightAnswer OpenTransaction::send(std::vector<Message> messages) {
+  return pipeline_.wait_for_answer(std::move(messages), Clock::now() + patience_);
+}
+
+void OpenTransaction::run(std::vector<Message> messages) {
+  const FlightAnswer answer = send(std::move(messages));
+  if (const Answer* failure = answer.failure()) {
+    open_ = false;
+    end_transaction(pipeline_, answer, Clock::now() + patience_);
+    throw ServerError(*failure->error);
+  }
+}
+
+void OpenTransaction::commit() {
+  std::vector<Message> messages;
+  messages.push_back({.sql = "COMMIT"});
+  open_ = false;
+  const FlightAnswer answer = send(std::move(messages));
+  if (const Answer* failure = answer.failure()) {
+    throw ServerError(*failure->error);
+  }
+  if (answer.answers.back().tag != "COMMIT") {
+    throw Error("the server answered COMMIT with " + answer.answers.back().tag);
+  }
+}
+
 void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline) {
   if (!answer.in_failed_transaction && !answer.in_transaction) {
     return;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "pq/pipeline.h"
@@ -17,6 +18,37 @@ enum class Access { read_only, read_write };
 /// switches jit and parallel query off, which cost more than they give on catalogs.
 void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access access,
                      Deadline deadline);
+
+/// A transaction of our own that takes several round trips, because what is sent next depends on
+/// answers. ROLLBACK on destruction unless commit() was reached; that is best effort and never
+/// throws: if it cannot be sent, the server rolls back when the session ends. Nothing but this may
+/// use the pipeline meanwhile.
+class OpenTransaction {
+ public:
+  /// READ COMMITTED READ WRITE. `patience` with each answer. Throws as run() does.
+  OpenTransaction(Pipeline& pipeline, std::chrono::milliseconds patience);
+  ~OpenTransaction();
+
+  OpenTransaction(const OpenTransaction&) = delete;
+  OpenTransaction& operator=(const OpenTransaction&) = delete;
+
+  Pipeline& pipeline() { return pipeline_; }
+
+  /// One flight. Throws ServerError for the first message that failed: the transaction is over
+  /// then. Throws ConnectionLost.
+  void run(std::vector<Message> messages);
+
+  /// Throws Error if the server answers with anything but COMMIT, ConnectionLost if the outcome is
+  /// unknown.
+  void commit();
+
+ private:
+  FlightAnswer send(std::vector<Message> messages);
+
+  Pipeline& pipeline_;
+  std::chrono::milliseconds patience_;
+  bool open_ = true;
+};
 
 /// What a session of our own is given before anything else, against what the role or the database
 /// sets: no limit on time may strike before a transaction has set its own, nor while the session is

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "base/number.h"
@@ -203,11 +205,18 @@ void Components::upgrade(const Component& component, int from) {
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
 }
 
+std::vector<pq::Message> Components::guard(const Component& component) const {
+  std::vector<pq::Message> messages;
+  messages.push_back(set_lock_timeout());
+  messages.push_back(check(component, owners_));
+  return messages;
+}
+
 void Components::write(const Component& component, std::vector<pq::Message> messages) {
-  messages.insert(messages.begin(), check(component, owners_));
-  messages.insert(messages.begin(), set_lock_timeout());
+  std::vector<pq::Message> all = guard(component);
+  std::ranges::move(messages, std::back_inserter(all));
   try {
-    pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
+    pq::run_transaction(pipeline_, std::move(all), pq::Access::read_write, deadline());
   } catch (const pq::ServerError& error) {
     if (error.is(absent)) {
       throw UsageError(fmt::format("there is no {} in this database", component.name),

@@ -48,6 +48,8 @@ class Components {
   Installed install(const Component& component);
 
   void write(const Component& component, std::vector<pq::Message> messages);
+  /// What write() sends first, for a transaction that does more besides.
+  std::vector<pq::Message> guard(const Component& component) const;
   /// False, and nothing is read, where the component is not installed.
   bool read(const Component& component, std::vector<pq::Message> messages);
 

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalog/place_shape.h"
+#include "catalog/tenant_copy.h"
+#include "cli/session.h"
+#include "cli/shared_rows.h"
+#include "output/move_writer.h"
+#include "tenant/tenant_moves.h"
+#include "tenant/tenant_registry.h"
+
+namespace tenantctl::cli {
+
+/// What the command line says about a move.
+struct MoveOptions {
+  std::string to;                          ///< isolation
+  std::string schema;                      ///< that is to be made; empty: by the slug
+  std::string home;                        ///< empty: the only one there is
+  std::string prefix = "tenant_";          ///< of the database
+  std::string database_schema = "tenant";  ///< in a database of its own
+  std::string admin_url;
+  HomeTables tables;
+  bool force = false;  ///< ends sessions in the tenant's database
+};
+
+class MoveTransactions;
+
+/// Takes a tenant from one isolation to another and keeps what it leaves until that is confirmed.
+///
+/// The target is made at the source's revision first, while the tenant works. Then the gate
+/// refuses it, whoever had entered is waited for, rows are copied and compared, and the registry
+/// says where the tenant lives in the last transaction: what was killed before has changed nothing
+/// but the tenant's state, and tenantctl.move knows what to clear up.
+class TenantMover {
+ public:
+  TenantMover(const Context& context, Session& session, const Folders& folders,
+              const MoveOptions& options);
+
+  /// All throw UsageError where nothing can be done, and was; Error, with the tenant where it was
+  /// before, if it could not be done; what the server throws.
+  MoveResult move(const std::string& name);
+  MoveResult confirm(const std::string& name);
+  MoveResult undo(const std::string& name);
+
+ private:
+  RegisteredTenant find(const std::string& name);
+  void lock(const RegisteredTenant& tenant);
+  bool take_up(const RegisteredTenant& tenant);
+  MovePlace target_of(const RegisteredTenant& tenant);
+  MovePlace home_of(const std::string& asked);
+  void check_free(const MovePlace& place);
+  void check_roles(const RegisteredTenant& tenant, const MovePlace& target);
+  void check_source(const PlaceShape& shape, const MovePlace& source, const MovePlace& target);
+  void check_shapes(const TenantMove& move);
+  std::string mark_of(const MovePlace& place);
+  std::optional<std::string> recorded_mark(const MovePlace& place);
+  PlaceShape shape_of(const MovePlace& place);
+
+  void provision(const RegisteredTenant& tenant, const TenantMove& move);
+  void make_database(const RegisteredTenant& tenant, const TenantMove& move);
+  std::vector<TableSum> carry(const RegisteredTenant& tenant, const TenantMove& move);
+  void close(const TenantMove& move, const MovePlace& place);
+  void wait_for_transactions();
+  void wait_for_sessions(const std::string& database, int but);
+  void check_sums(pq::OpenTransaction& transaction, const TenantMove& move, const PlaceShape& shape,
+                  const MovePlace& place);
+  void check_untouched(const TenantMove& move);
+  void go_back(const TenantMove& move);
+  void shut(const MovePlace& place, MoveTransactions& transactions);
+  void open(const MovePlace& place);
+
+  void clear(const TenantMove& move, const MovePlace& place);
+  void drop_schema(const TenantMove& move, const MovePlace& place);
+  void drop_database(const TenantMove& move, const MovePlace& place);
+  void erase_rows(const TenantMove& move, const MovePlace& place);
+  std::optional<TenantMove> give_up(const TenantMove& move, const Error& error);
+
+  TenantMoves moves();
+  CopiedTenant copied(const std::string& id) const;
+  pq::ConnectOptions connection_to(const MovePlace& place) const;
+  VersionTable version_table(const MovePlace& place, const std::string& name) const;
+
+  const Context& context_;
+  Session& session_;
+  const Folders& folders_;
+  const MoveOptions& options_;
+};
+
+/// Throws UsageError for a tenant, a home or a schema that is part of a move that is not confirmed.
+void refuse_moving(const Context& context, Session& session, const std::vector<std::string>& names);
+
+}  // namespace tenantctl::cli

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pq/transaction.h"
+#include "tenant/components.h"
+#include "tenant/tenant_registry.h"
+
+namespace tenantctl {
+
+/// Where a tenant's rows stand, as the registry says it.
+struct MovePlace {
+  std::string isolation;
+  std::string schema;
+  std::string database;  ///< empty: this one
+
+  bool is_home() const { return isolation == "rows"; }
+  bool is_here() const { return database.empty(); }
+  bool operator==(const MovePlace&) const = default;
+};
+
+/// A tenant on its way from one place to another, as its row tells.
+struct TenantMove {
+  enum class Stage {
+    copying,     ///< the tenant lives in the source; what the target has is ours to remove
+    moved,       ///< lives in the target; the source is kept
+    confirming,  ///< the same; the source is going
+    undoing      ///< lives in the source again; the target is going
+  };
+
+  std::string tenant;  ///< id
+  std::string state;   ///< of the tenant before and after
+  Stage stage = Stage::copying;
+  MovePlace source;
+  MovePlace target;
+  std::string mark;    ///< where both stood
+  std::string sums;    ///< JSON: what was copied, table by table
+  std::string run_id;  ///< that made the target
+};
+
+std::string_view to_text(TenantMove::Stage stage);
+
+/// All SQL about tenantctl.move: which tenants are moving, or have moved and keep their source. It
+/// is there from the first move on; state `moving` of a tenant, too, by which the gate refuses it.
+///
+/// Every function throws what Components throws.
+class TenantMoves {
+ public:
+  TenantMoves(pq::Pipeline& pipeline, std::vector<std::string> owners,
+              std::chrono::milliseconds patience)
+      : components_(pipeline, owners, patience) {}
+
+  Installed install();
+  std::vector<TenantMove> all();
+  /// As it is when no other transaction is about to change it.
+  std::optional<TenantMove> find(const std::string& tenant);
+
+  /// Session lock by which two runs do not move the same tenant; false if another holds it.
+  static pq::Message try_lock(const std::string& tenant, bool& is_locked);
+
+  void begin(const TenantMove& move);
+  /// From here on the gate refuses the tenant. False, and nothing changes, if its state is another
+  /// one meanwhile.
+  bool close(const TenantMove& move);
+  /// Gives it back the state that it had.
+  void reopen(const TenantMove& move);
+  void set_stage(const TenantMove& move, TenantMove::Stage stage);
+  void forget(const TenantMove& move);
+
+  /// Has the tenant live in `place`, in its state from before, as part of a transaction that does
+  /// more; checks first that the tables are ours. Throws Error if the tenant is not `moving`.
+  void settle(pq::OpenTransaction& transaction, const TenantMove& move, const MovePlace& place,
+              TenantMove::Stage stage, const std::string& sums);
+
+ private:
+  Components components_;
+};
+
+}  // namespace tenantctl

@@ -1,0 +1,574 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/json_schema.h"
+#include "support/process.h"
+#include "support/project.h"
+
+using namespace tenantctl::testing;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+constexpr auto moved_tables = R"(
+CREATE TYPE mood AS ENUM ('sad', 'glad');
+CREATE TABLE countries (code text PRIMARY KEY);
+INSERT INTO countries VALUES ('de'), ('fr');
+CREATE TABLE customers (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL,
+  country text REFERENCES countries, invited_by uuid REFERENCES customers, feels mood,
+  shout text GENERATED ALWAYS AS (upper(name)) STORED);
+CREATE TABLE invoices (id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  number bigint GENERATED ALWAYS AS IDENTITY, customer uuid NOT NULL REFERENCES customers,
+  payload jsonb, raw bytea, ratio double precision, at timestamptz, tags text[]);
+CREATE TABLE teams (id uuid PRIMARY KEY, lead uuid);
+CREATE TABLE members (id uuid PRIMARY KEY, team uuid NOT NULL REFERENCES teams);
+ALTER TABLE teams ADD FOREIGN KEY (lead) REFERENCES members;
+CREATE TABLE events (at date NOT NULL, what text) PARTITION BY RANGE (at);
+CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE SEQUENCE tickets;
+)";
+
+/// The columns whose rows a test compares, of each table that is a tenant's own.
+const std::vector<std::pair<std::string, std::string>> compared_tables{
+    {"customers", "id, name, country, invited_by, feels, shout, tenant_id"},
+    {"invoices", "id, number, customer, payload, raw, ratio, at, tags, tenant_id"},
+    {"teams", "id, lead, tenant_id"},
+    {"members", "id, team, tenant_id"},
+    {"events", "at, what, tenant_id"}};
+
+/// Tenants of shared rows, acme and beta, whose tables are protected and filled.
+class MoveProject : public Project {
+ public:
+  enum class Role : std::uint8_t { superuser, owner };
+
+  /// As a role that row security binds, or as one that it does not.
+  explicit MoveProject(Role role = Role::superuser) : prefix_(database.name() + "_") {
+    if (role == Role::owner) {
+      const std::string owner = database.second_role();
+      database.execute("ALTER ROLE " + owner + " CREATEDB; GRANT CREATE ON DATABASE \"" +
+                       database.name() + "\" TO " + owner);
+      tool.set_variable("DATABASE_URL", database.conninfo_as(owner));
+    }
+    tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix_);
+    tool.set_variable("TENANTCTL_COMMON", "countries");
+    write("tenant/0001_tables.sql", moved_tables,
+          "DROP TABLE events, invoices, customers, countries; DROP TABLE teams, members CASCADE;");
+    must({"registry", "init"});
+    must({"gate", "install"});
+    must({"tenant", "create", "acme", "beta", "--isolation", "rows", "--home", "home"});
+    must({"rows", "protect"});
+    must({"upgrade-all"});
+    acme_ = database.value("SELECT id FROM tenantctl.tenant WHERE slug = 'acme'");
+  }
+
+  ~MoveProject() {
+    try {
+      for (const auto& row : database.rows("SELECT datname FROM pg_database WHERE starts_with("
+                                           "datname, '" +
+                                           prefix_ + "')"))
+        database.execute("DROP DATABASE \"" + row.at(0) + "\" WITH (FORCE)");
+    } catch (const std::exception& error) {
+      MESSAGE("a database was left behind: " << error.what());
+    }
+  }
+
+  MoveProject(const MoveProject&) = delete;
+  MoveProject& operator=(const MoveProject&) = delete;
+
+  const std::string& acme() const { return acme_; }
+  std::string database_of(const std::string& tenant) const { return prefix_ + tenant; }
+
+  std::string conninfo_of(const std::string& name) const {
+    std::string uri = database.conninfo();
+    const std::string own = "@/" + database.name();
+    return uri.replace(uri.find(own), own.size(), "@/" + name);
+  }
+
+  /// What psql prints in a database (empty: the project's), or its error.
+  std::string ask(const std::string& where, const std::vector<std::string>& statements) const {
+    std::vector<std::string> words{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1",
+                                   conninfo_of(where.empty() ? database.name() : where)};
+    for (const std::string& statement : statements)
+      words.insert(words.end(), {"-c", statement});
+    const auto run = run_process(words);
+    return run.exit_code == 0 ? run.out.substr(0, run.out.find_last_not_of('\n') + 1) : run.err;
+  }
+
+  /// Through the gate, as an application does.
+  std::string as_tenant(const std::string& slug, const std::string& sql) const {
+    return ask("", {"BEGIN", "SELECT tenantctl.enter('" + slug + "') IS NULL", sql, "COMMIT"});
+  }
+
+  // Policies do not bind the superuser who asks: each statement says whose rows it means.
+  void fill(const std::string& slug, int count) const {
+    const std::string own = "tenant_id = tenantctl.current_tenant()";
+    as_tenant(slug,
+              "INSERT INTO customers (name, country, feels) SELECT 'c' || n, 'de', 'glad' "
+              "FROM generate_series(1, " +
+                  std::to_string(count) + ") n");
+    as_tenant(slug,
+              "UPDATE customers SET invited_by = (SELECT min(id::text)::uuid FROM customers "
+              "WHERE " +
+                  own + "), country = NULL WHERE name LIKE '%1' AND " + own);
+    as_tenant(slug,
+              "INSERT INTO invoices (customer, payload, raw, ratio, at, tags) SELECT id, "
+              "'{\"a\": [1, null, \"\u00e9\"]}', '\\x00ff5c0a', 0.1 + 0.2::float8, "
+              "'2026-03-29 01:30:00.123456+00', ARRAY['a,b', NULL, E'tab\\t\\\\.'] FROM customers "
+              "WHERE " +
+                  own);
+    as_tenant(slug,
+              "INSERT INTO invoices (customer, ratio, at) SELECT id, 'NaN', '-infinity' "
+              "FROM customers WHERE " +
+                  own + " LIMIT 1");
+    as_tenant(slug, "INSERT INTO teams (id) VALUES (gen_random_uuid())");
+    as_tenant(
+        slug,
+        "INSERT INTO members (id, team) SELECT gen_random_uuid(), id FROM teams WHERE " + own);
+    as_tenant(slug,
+              "UPDATE teams SET lead = (SELECT id FROM members WHERE " + own + ") WHERE " + own);
+    as_tenant(slug,
+              "INSERT INTO events SELECT '2026-03-01', 'e' || n FROM generate_series(1, 9) n");
+    ask("", {"SELECT nextval('home.tickets') FROM generate_series(1, 41)"});
+  }
+
+  /// What the server says of a tenant's rows in a schema of a database.
+  std::string hashes(const std::string& where, const std::string& schema) const {
+    std::string all;
+    for (const auto& [table, columns] : compared_tables) {
+      all += table + " " +
+             ask(where, {"SELECT count(*) || ' ' || md5(coalesce(string_agg(x, '|' ORDER BY x), "
+                         "'')) FROM (SELECT ROW(" +
+                         columns + ")::text AS x FROM " + schema + "." + table +
+                         " WHERE tenant_id = '" + acme_ + "') r"}) +
+             "\n";
+    }
+    return all;
+  }
+
+  std::string place() const {
+    return ask("",
+               {"SELECT isolation || ' ' || state || ' ' || schema_name || "
+                "coalesce(' ' || database_name, '') FROM tenantctl.tenant WHERE slug = 'acme'"});
+  }
+
+  std::string moves() const { return ask("", {"SELECT count(*) FROM tenantctl.move"}); }
+
+  void move(const std::string& to) const { must({"tenant", "move", "acme", "--to", to}); }
+  void confirm() const { must({"tenant", "move", "acme", "--confirm"}); }
+
+  /// Waits until `sql` answers `wanted`.
+  bool comes(const std::string& sql, const std::string& wanted) const {
+    for (int tries = 0; tries < 200; ++tries) {
+      if (ask("", {sql}) == wanted)
+        return true;
+      std::this_thread::sleep_for(50ms);
+    }
+    return false;
+  }
+
+  void end_sessions_of_the_tool() const {
+    ask("", {"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
+             "'tenantctl%' AND datname = current_database()"});
+  }
+
+ private:
+  std::string prefix_;
+  std::string acme_;
+};
+
+std::string move_judged(const Finished& finished) {
+  return schema_errors(finished.out, source_folder() / "tests/schemas/tenant-move.schema.json");
+}
+
+// Rows, schema, database, schema, rows: after each step the server is asked, not the tool.
+void go_round(MoveProject& project) {
+  project.fill("acme", 30);
+  project.fill("beta", 5);
+  const std::string before = project.hashes("", "home");
+  CHECK(contains(before, "customers 30 "));
+  CHECK(contains(before, "invoices 31 "));
+  CHECK(contains(before, "teams 1 "));
+  CHECK(contains(before, "members 1 "));
+  CHECK(contains(before, "events 9 "));
+
+  const auto run = project.run({"tenant", "move", "acme", "--to", "schema", "-o", "json"});
+  CHECK(fault(run, 0) == "");
+  CHECK(move_judged(run) == "");
+  CHECK(project.place() == "schema ready acme");
+  CHECK(project.hashes("", "acme") == before);
+  CHECK(project.ask("", {"SELECT nextval('acme.tickets')"}) ==
+        project.ask("", {"SELECT last_value + 1 FROM home.tickets"}));
+  CHECK(project.as_tenant("acme", "SELECT count(*) FROM customers") == "f\n30");
+  project.confirm();
+  CHECK(contains(project.hashes("", "home"), "customers 0 "));
+  CHECK(project.ask("", {"SELECT count(*) FROM home.customers"}) == "5");
+
+  const std::string own = project.database_of("acme");
+  project.move("database");
+  CHECK(project.place() == "database ready tenant " + own);
+  CHECK(project.hashes(own, "tenant") == before);
+  project.confirm();
+  CHECK_FALSE(project.has_schema("acme"));
+  project.must({"registry", "check"});
+  project.must({"check"});
+
+  project.move("schema");
+  CHECK(project.hashes("", "acme") == before);
+  project.confirm();
+  CHECK(project.ask("", {"SELECT count(*) FROM pg_database WHERE datname = '" + own + "'"}) == "0");
+
+  project.ask("", {"SELECT setval('acme.tickets', 1000)"});
+  project.move("rows");
+  CHECK(project.place() == "rows ready home");
+  CHECK(project.hashes("", "home") == before);
+  CHECK(project.ask("", {"SELECT nextval('home.tickets')"}) == "1001");
+  project.confirm();
+  CHECK(project.ask("", {"SELECT count(*) FROM home.customers"}) == "35");
+  CHECK(project.moves() == "0");
+  project.must({"registry", "check"});
+}
+
+}  // namespace
+
+TEST_SUITE("cli/move") {
+  TEST_CASE("a tenant goes from rows to schema, database, schema and back, and every row with it") {
+    MoveProject project;
+    go_round(project);
+  }
+
+  TEST_CASE("so it does where row security binds the migrating role") {
+    MoveProject project(MoveProject::Role::owner);
+    go_round(project);
+  }
+
+  TEST_CASE("a writer is refused by the gate meanwhile, and no row that it committed is lost") {
+    MoveProject project;
+    project.fill("acme", 3);
+    const std::string done = (project.tool.folder().path() / "written").string();
+    RunningProcess writer(
+        {"bash", "-c",
+         "for i in $(seq 1000); do [[ -e '" + done +
+             ".stop' ]] && break; "
+             "if psql -XAtq '" +
+             project.database.conninfo() +
+             "' -v ON_ERROR_STOP=1 -c BEGIN "
+             "-c \"SELECT tenantctl.enter('acme')\" -c \"INSERT INTO customers (name) VALUES "
+             "('w$i')\" -c COMMIT >/dev/null 2>>'" +
+             done + ".errors'; then echo $i >>'" + done + "'; fi; done"});
+    REQUIRE(project.comes("SELECT count(*) > 5 FROM home.customers WHERE name LIKE 'w%'", "t"));
+    project.database.execute("BEGIN");
+    project.database.value("SELECT count(*) FROM home.customers");
+    auto run = project.tool.start({"tenant", "move", "acme", "--to", "schema"});
+    REQUIRE(project.comes("SELECT state FROM tenantctl.tenant WHERE slug = 'acme'", "moving"));
+    std::this_thread::sleep_for(500ms);
+    project.database.execute("ROLLBACK");
+    CHECK(fault(run.wait(), 0) == "");
+    REQUIRE(
+        project.comes("SELECT count(*) > 5 FROM acme.customers WHERE name LIKE 'w%' AND "
+                      "name NOT IN (SELECT name FROM home.customers)",
+                      "t"));
+    std::ofstream(done + ".stop") << "";
+    writer.wait();
+    std::ifstream written(done);
+    std::string names;
+    int count = 0;
+    for (std::string number; std::getline(written, number); ++count)
+      names += (names.empty() ? "'w" : ", 'w") + number + "'";
+    CHECK(project.ask("", {"SELECT count(*) FROM acme.customers WHERE name IN (" + names + ")"}) ==
+          std::to_string(count));
+    CHECK(project.ask("", {"SELECT count(*) FROM acme.customers WHERE name LIKE 'w%'"}) ==
+          std::to_string(count));
+    std::ifstream errors(done + ".errors");
+    const std::string told{std::istreambuf_iterator<char>(errors), {}};
+    CHECK(contains(told, "tenant acme is not ready, but moving"));
+  }
+
+  TEST_CASE("what was written since keeps a move from being undone, or confirmed") {
+    MoveProject project;
+    project.fill("acme", 4);
+    const std::string before = project.hashes("", "home");
+    project.move("schema");
+    project.as_tenant("acme", "INSERT INTO customers (name) VALUES ('late')");
+    CHECK(fault(project.run({"tenant", "move", "acme", "--undo"}), 1,
+                {"schema acme was written to since the move: customers"}) == "");
+    CHECK(project.place() == "schema ready acme");
+    project.as_tenant("acme", "DELETE FROM customers WHERE name = 'late'");
+    const auto undone = project.run({"tenant", "move", "acme", "--undo", "-o", "json"});
+    CHECK(fault(undone, 0) == "");
+    CHECK(move_judged(undone) == "");
+    CHECK(project.place() == "rows ready home");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.hashes("", "home") == before);
+
+    project.move("database");
+    project.ask("", {"INSERT INTO home.customers (name, tenant_id) VALUES ('astray', '" +
+                     project.acme() + "')"});
+    CHECK(fault(project.run({"tenant", "move", "acme", "--confirm"}), 1,
+                {"rows of home was written to since the move: customers"}) == "");
+    project.ask("", {"DELETE FROM home.customers WHERE name = 'astray'"});
+    project.must({"tenant", "move", "acme", "--undo"});
+    CHECK(project.place() == "rows ready home");
+    CHECK(project.hashes("", "home") == before);
+    CHECK(project.moves() == "0");
+  }
+
+  TEST_CASE("who has entered already is waited for, and named when the time is over") {
+    MoveProject project;
+    project.fill("acme", 2);
+    project.database.execute("BEGIN");
+    project.database.value("SELECT count(*) FROM home.customers");
+    const std::string pid = project.database.value("SELECT pg_backend_pid()");
+    CHECK(fault(project.run({"tenant", "move", "acme", "--to", "schema", "--lock-wait", "300ms"}),
+                1,
+                {"1 transaction is open that may have entered the tenant", "pid " + pid,
+                 "--lock-wait"}) == "");
+    CHECK(project.place() == "rows ready home");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.moves() == "0");
+    // The other way, while the same transaction is open.
+    project.must({"tenant", "create", "solo"});
+    CHECK(fault(project.run({"tenant", "move", "solo", "--to", "rows", "--lock-wait", "300ms"}), 1,
+                {"pid " + pid}) == "");
+    CHECK(project.moves() == "0");
+    CHECK(project.ask("", {"SELECT state FROM tenantctl.tenant WHERE slug = 'solo'"}) == "ready");
+    project.database.execute("ROLLBACK");
+  }
+
+  TEST_CASE("interrupted while it waits, it puts everything back") {
+    MoveProject project;
+    project.fill("acme", 2);
+    project.database.execute("BEGIN");
+    project.database.value("SELECT count(*) FROM home.customers");
+    auto run = project.tool.start({"tenant", "move", "acme", "--to", "schema"});
+    REQUIRE(project.comes("SELECT state FROM tenantctl.tenant WHERE slug = 'acme'", "moving"));
+    run.kill(SIGINT);
+    CHECK(fault(run.wait(), 130, {"interrupted"}) == "");
+    project.database.execute("ROLLBACK");
+    CHECK(project.place() == "rows ready home");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.moves() == "0");
+  }
+
+  TEST_CASE("sessions in a tenant's own database are named, or ended by force") {
+    MoveProject project;
+    project.fill("acme", 2);
+    project.move("database");
+    project.confirm();
+    RunningProcess idle({"psql", "-XAtq", project.conninfo_of(project.database_of("acme")), "-c",
+                         "SELECT pg_sleep(60)"});
+    REQUIRE(
+        project.comes("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' "
+                      "AND pid <> pg_backend_pid()",
+                      "1"));
+    CHECK(fault(project.run({"tenant", "move", "acme", "--to", "schema", "--lock-wait", "300ms"}),
+                1, {"1 session is connected to database", "--force"}) == "");
+    CHECK(project.place() == "database ready tenant " + project.database_of("acme"));
+    CHECK(project.ask(project.database_of("acme"), {"SELECT 1"}) == "1");
+    CHECK(fault(project.run({"tenant", "move", "acme", "--to", "schema", "--force"}), 0) == "");
+    CHECK(project.place() == "schema ready acme");
+  }
+
+  TEST_CASE("killed while it waits or copies, it has changed nothing, and the next run goes on") {
+    MoveProject project;
+    project.fill("acme", 10);
+    const std::string before = project.hashes("", "home");
+    project.database.execute("BEGIN");
+    project.database.value("SELECT count(*) FROM home.customers");
+    {
+      auto run = project.tool.start({"tenant", "move", "acme", "--to", "schema"});
+      REQUIRE(project.comes("SELECT state FROM tenantctl.tenant WHERE slug = 'acme'", "moving"));
+      CHECK(contains(project.as_tenant("acme", "SELECT 1"), "not ready, but moving"));
+      run.kill(SIGKILL);
+      run.wait();
+    }
+    project.database.execute("ROLLBACK");
+    project.end_sessions_of_the_tool();
+    CHECK(project.hashes("", "home") == before);
+    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes"}), 2, {"is moving from"}) == "");
+    // Another target than the one begun.
+    project.move("database");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.hashes(project.database_of("acme"), "tenant") == before);
+    project.confirm();
+
+    // As a run leaves it that was killed between the two commits of a move out of the database.
+    project.move("schema");
+    project.ask("", {"BEGIN; UPDATE tenantctl.tenant SET isolation = 'database', schema_name = "
+                     "'tenant', database_name = '" +
+                     project.database_of("acme") +
+                     "', state = 'moving' WHERE slug = 'acme'; UPDATE tenantctl.move SET stage = "
+                     "'copying'; COMMIT"});
+    const auto cleared = project.run({"tenant", "move", "acme", "--undo", "-o", "json"});
+    CHECK(fault(cleared, 0) == "");
+    CHECK(json::parse(cleared.out)["action"] == "cleared");
+    CHECK(project.place() == "database ready tenant " + project.database_of("acme"));
+    CHECK(project.hashes(project.database_of("acme"), "tenant") == before);
+  }
+
+  TEST_CASE("killed while it drops what was left, the tenant is where it is, and it goes on") {
+    MoveProject project;
+    project.fill("acme", 5);
+    const std::string before = project.hashes("", "home");
+    project.move("schema");
+    project.confirm();
+    project.move("rows");
+    RunningProcess holder({"psql", "-XAtq", project.database.conninfo(), "-c", "BEGIN", "-c",
+                           "SELECT count(*) FROM acme.invoices", "-c", "SELECT pg_sleep(60)"});
+    REQUIRE(
+        project.comes("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT "
+                      "pg_sleep(60)'",
+                      "1"));
+    {
+      auto run = project.tool.start({"tenant", "move", "acme", "--confirm"});
+      REQUIRE(project.comes("SELECT stage FROM tenantctl.move", "confirming"));
+      run.kill(SIGKILL);
+      run.wait();
+    }
+    project.end_sessions_of_the_tool();
+    holder.kill(SIGKILL);
+    project.ask("", {"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT "
+                     "pg_sleep(60)'"});
+    CHECK(project.hashes("", "home") == before);
+    CHECK(fault(project.run({"tenant", "move", "acme", "--undo"}), 2, {"--confirm finishes"}) ==
+          "");
+    project.confirm();
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.hashes("", "home") == before);
+  }
+
+  TEST_CASE("keys that another tenant has keep a tenant out of shared rows, and are named") {
+    MoveProject project;
+    project.must({"tenant", "create", "solo"});
+    project.ask("", {"INSERT INTO home.teams (id, tenant_id) VALUES "
+                     "('11111111-1111-1111-1111-111111111111', '" +
+                     project.acme() + "')"});
+    project.as_tenant("solo",
+                      "INSERT INTO teams (id) VALUES "
+                      "('11111111-1111-1111-1111-111111111111')");
+    CHECK(fault(project.run({"tenant", "move", "solo", "--to", "rows"}), 1,
+                {"a key is taken: teams_pkey of table teams",
+                 "(id)=(11111111-1111-1111-1111-111111111111)"}) == "");
+    CHECK(
+        project.ask("", {"SELECT state || isolation FROM tenantctl.tenant WHERE slug = 'solo'"}) ==
+        "readyschema");
+    CHECK(project.ask("", {"SELECT count(*) FROM home.teams"}) == "1");
+  }
+
+  TEST_CASE("what cannot be moved is refused before anything is made") {
+    MoveProject project;
+    project.must({"tenant", "create", "solo"});
+    const auto refused = [&project](std::vector<std::string> words,
+                                    std::initializer_list<std::string_view> parts) {
+      words.insert(words.begin(), {"tenant", "move"});
+      return fault(project.run(words), 2, parts);
+    };
+    CHECK(refused({"acme"}, {"where to"}) == "");
+    CHECK(refused({"acme", "--to", "schema", "--undo"}, {"three things"}) == "");
+    CHECK(refused({"nobody", "--to", "schema"}, {"no tenant \"nobody\""}) == "");
+    CHECK(refused({"acme", "--to", "rows"}, {"lives in rows of home already"}) == "");
+    CHECK(refused({"acme", "--confirm"}, {"no move to confirm"}) == "");
+    CHECK(refused({"acme", "--undo"}, {"no move to undo"}) == "");
+    CHECK(refused({"acme", "--to", "schema", "--to-schema", "solo"}, {"schema solo is there"}) ==
+          "");
+    project.ask("", {"CREATE TABLE solo.extra (id int)"});
+    CHECK(refused({"solo", "--to", "database"}, {"table extra is not in the target"}) == "");
+    project.ask("", {"DROP TABLE solo.extra",
+                     "CREATE TABLE public.far (team uuid REFERENCES "
+                     "solo.teams)"});
+    CHECK(refused({"solo", "--to", "database"}, {"other schemas depend on schema solo", "far"}) ==
+          "");
+    project.ask("", {"DROP TABLE public.far", "INSERT INTO solo.countries VALUES ('it')"});
+    CHECK(fault(project.run({"tenant", "move", "solo", "--to", "rows"}), 1,
+                {"table countries has 3 rows in the source and 2 in the target", "--common"}) ==
+          "");
+    project.ask("", {"DELETE FROM solo.countries WHERE code = 'it'",
+                     "INSERT INTO solo.teams (id, tenant_id) VALUES (gen_random_uuid(), "
+                     "gen_random_uuid())"});
+    CHECK(fault(project.run({"tenant", "move", "solo", "--to", "rows"}), 1,
+                {"1 row is of table teams not the tenant's"}) == "");
+    project.ask("", {"DELETE FROM solo.teams"});
+    project.write("tenant/99990101000000_more.sql", "CREATE TABLE more (id int);",
+                  "DROP TABLE more;");
+    CHECK(refused({"solo", "--to", "rows"}, {"schema solo is not at the folder's head"}) == "");
+    CHECK(project.ask("", {"SELECT count(*) FROM tenantctl.tenant WHERE state <> 'ready'"}) == "0");
+    CHECK(project.ask("", {"SELECT count(*) FROM tenantctl.move"}) == "0");
+    CHECK(project.ask("", {"SELECT count(*) FROM pg_database WHERE starts_with(datname, '" +
+                           project.database_of("") + "')"}) == "0");
+  }
+
+  TEST_CASE("triggers do not fire for rows that are only moved, and are there afterwards") {
+    Project project;
+    project.write("tenant/0001_notes.sql",
+                  "CREATE TABLE notes (body text);\n"
+                  "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                  "NEW.body := NEW.body || '!'; RETURN NEW; END $$;\n"
+                  "CREATE TRIGGER spoil BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION "
+                  "spoil();",
+                  "DROP TABLE notes; DROP FUNCTION spoil();");
+    const std::string own = project.database.name() + "_acme";
+    project.must({"registry", "init"});
+    project.must({"gate", "install"});
+    project.must({"tenant", "create", "acme"});
+    project.database.execute("INSERT INTO acme.notes VALUES ('one')");
+    project.must({"tenant", "move", "acme", "--to", "database", "--database-prefix",
+                  project.database.name() + "_"});
+    project.must({"tenant", "move", "acme", "--confirm"});
+    project.must({"tenant", "move", "acme", "--to", "schema"});
+    project.database.execute("INSERT INTO acme.notes VALUES ('two')");
+    CHECK(project.database.value("SELECT string_agg(body, ',' ORDER BY body) FROM acme.notes") ==
+          "one!,two!");
+    project.database.execute("DELETE FROM acme.notes WHERE body = 'two!'");
+    project.must({"tenant", "move", "acme", "--confirm"});
+    CHECK(project.database.value("SELECT count(*) FROM pg_database WHERE datname = '" + own +
+                                 "'") == "0");
+  }
+
+  TEST_CASE("a big table goes through a client that stays small") {
+    Project project;
+    project.write("tenant/0001_notes.sql", "CREATE TABLE notes (id int, body text);",
+                  "DROP TABLE notes;");
+    project.must({"registry", "init"});
+    project.must({"tenant", "create", "acme"});
+    project.database.execute(
+        "INSERT INTO acme.notes SELECT n, repeat(md5(n::text), 40) FROM "
+        "generate_series(1, 80000) n");
+    const std::string prefix = project.database.name() + "_";
+    auto run = project.tool.start(
+        {"tenant", "move", "acme", "--to", "database", "--database-prefix", prefix});
+    const std::string status = "/proc/" + std::to_string(run.pid()) + "/status";
+    long most = 0;
+    std::thread watch([&most, &status] {
+      for (std::ifstream file(status); file; file = std::ifstream(status)) {
+        for (std::string line; std::getline(file, line);) {
+          if (line.starts_with("VmHWM:"))
+            most = std::max(most, std::stol(line.substr(6)));
+        }
+        std::this_thread::sleep_for(5ms);
+        if (most == 0)
+          break;
+      }
+    });
+    const auto finished = run.wait();
+    watch.join();
+    CHECK(fault(finished, 0, {"80000 rows"}) == "");
+    // More than 100 MB of text went through.
+    MESSAGE("most memory: " << most << " kB");
+    CHECK(most > 0);
+    CHECK(most < 40'000);
+    project.must({"tenant", "move", "acme", "--undo"});
+    CHECK(project.database.value("SELECT count(*) FROM acme.notes") == "80000");
+    CHECK(project.database.value("SELECT count(*) FROM pg_database WHERE starts_with(datname, '" +
+                                 prefix + "')") == "0");
+  }
+}
