@@ -134,6 +134,12 @@ class ShapeReader {
         "JOIN place p ON p.oid = y.typnamespace WHERE y.typtype IN ('e', 'd', 'r') "
         "OR y.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class c "
         "WHERE c.oid = y.typrelid AND c.relkind = 'c') "
+        "UNION ALL SELECT 'index ' || x.relname FROM place_table t JOIN pg_catalog.pg_index i "
+        "ON i.indrelid = t.oid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid "
+        "UNION ALL SELECT 'constraint ' || k.conname || ' on ' || t.relname FROM place_table t "
+        "JOIN pg_catalog.pg_constraint k ON k.conrelid = t.oid AND k.contype IN ('c', 'f', 'x') "
+        "UNION ALL SELECT 'policy ' || y.polname || ' on ' || t.relname FROM place_table t "
+        "JOIN pg_catalog.pg_policy y ON y.polrelid = t.oid "
         "UNION ALL SELECT 'trigger ' || g.tgname || ' on ' || t.relname FROM place_table t "
         "JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal) AS o (name) "
         "ORDER BY 1",

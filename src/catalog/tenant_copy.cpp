@@ -14,6 +14,7 @@ namespace tenantctl {
 namespace {
 
 constexpr std::string_view unique_violation = "23505";
+constexpr std::string_view exclusion_violation = "23P01";
 constexpr std::string_view reference_violation = "23503";
 constexpr std::string_view lacks_privilege = "42501";
 
@@ -377,7 +378,7 @@ void TenantCopy::finish() {
 
 void TenantCopy::explain_refusal(const pq::ServerError& error) const {
   const pq::ServerFields& fields = error.fields();
-  if (error.is(unique_violation) && target_.is_home) {
+  if (target_.is_home && (error.is(unique_violation) || error.is(exclusion_violation))) {
     throw Error(fmt::format("a key is taken: {} of table {}: {}", escaped_name(fields.constraint),
                             escaped_name(fields.table), told(fields.detail)),
                 "Keys of shared tables that tenants choose, or count by themselves, begin with the "

@@ -3,98 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
-#include <thread>
 
 #include "base/text.h"
-#include "catalog/open_sessions.h"
-#include "catalog/row_eraser.h"
+#include "cli/move_transactions.h"
 #include "cli/resident_gates.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenants.h"
-#include "migrate/schema_drop.h"
 #include "pq/transaction.h"
-#include "revision/target.h"
-#include "rollout/site_visits.h"
-#include "rollout/standing.h"
 #include "tenant/gate.h"
 
 namespace tenantctl::cli {
-namespace {
-
-using namespace std::chrono_literals;
-
-// A table is as big as it is; a connection that died is noticed by TCP.
-constexpr std::chrono::milliseconds copy_patience = 24h;
-
-// No query that looks for tenants finds the schema that a tenant has left.
-constexpr std::string_view kept_version_table = "tenantctl_kept_version";
-
-MovePlace place_of_tenant(const RegisteredTenant& tenant) {
-  return {.isolation = tenant.isolation, .schema = tenant.schema, .database = tenant.database};
-}
-
-std::string move_comment(const TenantMove& move) { return "tenantctl move " + move.tenant; }
-
-std::string rename_table(const std::string& schema, std::string_view from, std::string_view to) {
-  return fmt::format("ALTER TABLE IF EXISTS {}.{} RENAME TO {}", quote_identifier(schema),
-                     quote_identifier(from), quote_identifier(to));
-}
-
-std::string first_lines(const std::vector<std::string>& lines) {
-  constexpr std::size_t shown = 10;
-  std::vector<std::string> first(
-      lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(std::min(shown, lines.size())));
-  for (std::string& line : first)
-    line = escaped_name(line);
-  return fmt::format(
-      "{}{}", fmt::join(first, "; "),
-      lines.size() > shown ? fmt::format("; and {} more", lines.size() - shown) : "");
-}
-
-// Up to where rows are copied; from there on a signal ends the process, and the next run clears up.
-void refuse_interrupted() {
-  if (signal_count() > 0)
-    throw InterruptedError("interrupted", "The tenant stays where it was.");
-}
-
-}  // namespace
-
-/// Both places of a move, each in a transaction; where they stand in one database, in the same.
-class MoveTransactions {
- public:
-  MoveTransactions(const pq::ConnectOptions& here, const std::optional<pq::ConnectOptions>& away)
-      : here_session_(here) {
-    if (away)
-      away_session_ = std::make_unique<SiteSession>(*away);
-  }
-
-  SiteSession& session_of(const MovePlace& place) {
-    return place.is_here() ? here_session_ : *away_session_;
-  }
-
-  void begin() {
-    here_ = std::make_unique<pq::OpenTransaction>(here_session_.pipeline(), copy_patience);
-    if (away_session_ != nullptr)
-      away_ = std::make_unique<pq::OpenTransaction>(away_session_->pipeline(), copy_patience);
-  }
-
-  pq::OpenTransaction& here() { return *here_; }
-  pq::OpenTransaction& of(const MovePlace& place) { return place.is_here() ? *here_ : *away_; }
-
-  /// The other database first: what it has counts for nothing until the registry says so.
-  void commit() {
-    if (away_ != nullptr)
-      away_->commit();
-    here_->commit();
-  }
-
- private:
-  SiteSession here_session_;
-  std::unique_ptr<SiteSession> away_session_;
-  std::unique_ptr<pq::OpenTransaction> here_;
-  std::unique_ptr<pq::OpenTransaction> away_;
-};
 
 TenantMover::TenantMover(const Context& context, Session& session, const Folders& folders,
                          const MoveOptions& options)
@@ -175,271 +93,6 @@ bool TenantMover::take_up(const RegisteredTenant& tenant) {
       fmt::format("tenantctl tenant move {} --confirm finishes that.", tenant.slug));
 }
 
-MovePlace TenantMover::home_of(const std::string& asked) {
-  std::vector<std::string> homes;
-  for (const TenantPlace& place : tenant_places(context_, session_).all()) {
-    if (place.is_home() && place.is_ready && (asked.empty() || place.schema == asked))
-      homes.push_back(place.schema);
-  }
-  if (homes.size() == 1)
-    return {.isolation = "rows", .schema = homes.front(), .database = {}};
-  throw UsageError(homes.empty() ? "there is no such home of shared rows in this database"
-                                 : fmt::format("there are several homes of shared rows: {}",
-                                               fmt::join(homes, ", ")),
-                   homes.empty() ? "tenantctl tenant create NAME --isolation rows --home SCHEMA "
-                                   "makes one."
-                                 : "Name one with --home.");
-}
-
-MovePlace TenantMover::target_of(const RegisteredTenant& tenant) {
-  if (options_.to == tenant.isolation) {
-    throw UsageError(fmt::format("tenant {} lives in {} already", tenant.slug,
-                                 place_text(place_of_tenant(tenant))),
-                     "Nothing was moved.");
-  }
-  if (options_.to == "rows")
-    return home_of(options_.home);
-  if (options_.to == "database") {
-    const std::string name = options_.prefix + tenant.slug;
-    SchemaName::create(options_.database_schema);
-    if (name.size() > SchemaName::max_bytes) {
-      throw UsageError(fmt::format("the database's name {} is longer than {} bytes", name,
-                                   SchemaName::max_bytes),
-                       "PostgreSQL would cut it; use a shorter --database-prefix.");
-    }
-    return {.isolation = "database", .schema = options_.database_schema, .database = name};
-  }
-  std::string schema = options_.schema.empty() ? tenant.slug : options_.schema;
-  if (options_.schema.empty())
-    std::ranges::replace(schema, '-', '_');
-  SchemaName::create(schema);
-  return {.isolation = "schema", .schema = schema, .database = {}};
-}
-
-void TenantMover::check_free(const MovePlace& place) {
-  if (place.is_home())
-    return;
-  if (!place.is_here()) {
-    DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
-    if (!admin.databases().find({place.database}).empty()) {
-      throw UsageError(fmt::format("database {} is there already", place.database),
-                       "Use another --database-prefix. Nothing was moved.");
-    }
-    return;
-  }
-  const Fleet fleet = session_.schemas({place.schema});
-  const bool is_free = fleet.schemas.front().state == FoundSchema::State::missing &&
-                       place.schema != context_.settings.shared_schema;
-  if (!is_free) {
-    throw UsageError(fmt::format("schema {} is there already", place.schema),
-                     "Name another one with --to-schema. Nothing was moved.");
-  }
-}
-
-void TenantMover::check_roles(const RegisteredTenant& tenant, const MovePlace& target) {
-  if (tenant.runtime_role.empty() || target.isolation == "schema")
-    return;
-  RuntimeRoles roles = runtime_roles(context_, session_);
-  const bool is_own = tenant.runtime_role == RuntimeRoles::name_of(roles.database(), tenant.schema);
-  if (target.is_home() && !is_own)
-    return;
-  throw UsageError(
-      fmt::format("tenant {} works as role {}, which {} cannot have", tenant.slug,
-                  escaped_name(tenant.runtime_role), place_text(target)),
-      "Take it out of the tenant's row first: UPDATE tenantctl.tenant SET runtime_role = NULL.");
-}
-
-// Where a place stands: that of a tenant must be the folder's head, as what is made will be.
-std::string TenantMover::mark_of(const MovePlace& place) {
-  SiteSession site(connection_to(place));
-  const Fleet fleet = read_schemas(site.pipeline(), fleet_query(context_.settings), {place.schema},
-                                   session_.deadline());
-  if (fleet.schemas.front().state != FoundSchema::State::ours) {
-    throw UsageError(fmt::format("{} has no version table of ours", place_text(place)),
-                     "tenantctl registry check compares registry and schemas.");
-  }
-  const VersionTable table = version_table(place, context_.settings.version_table);
-  const History history = read_history(site.pipeline(), table, session_.deadline());
-  const UsageError behind(fmt::format("{} is not at the folder's head", place_text(place)),
-                          "Upgrade it first: what a tenant moves into is made at head.");
-  try {
-    if (!plan_upgrade(folders_.tenant, history, Target::head(),
-                      {.allow_out_of_order = false, .missing = Missing::nothing})
-             .steps.empty())
-      throw UsageError(behind);
-  } catch (const HistoryError& error) {
-    throw UsageError(fmt::format("{}: {}", place_text(place), error.what()), error.hint());
-  }
-  return Mark::of(Scope::tenant, history).text();
-}
-
-// The mark that stands there, as it is; nothing where there is no version table.
-std::optional<std::string> TenantMover::recorded_mark(const MovePlace& place) {
-  SiteSession site(connection_to(place));
-  std::optional<std::string> comment;
-  std::vector<pq::Message> messages;
-  messages.push_back(version_table(place, context_.settings.version_table).read_comment(comment));
-  pq::run_transaction(site.pipeline(), std::move(messages), pq::Access::read_only,
-                      session_.deadline());
-  return comment;
-}
-
-PlaceShape TenantMover::shape_of(const MovePlace& place) {
-  SiteSession site(connection_to(place));
-  return PlaceShape::read(site.pipeline(), place.schema,
-                          {context_.settings.version_table, std::string(kept_version_table)},
-                          session_.deadline());
-}
-
-// What would be lost, or would let somebody in, is told before anything is made.
-void TenantMover::check_source(const PlaceShape& shape, const MovePlace& source,
-                               const MovePlace& target) {
-  if (!source.is_home() && !shape.incoming.empty()) {
-    throw UsageError(fmt::format("other schemas depend on {}: {}", place_text(source),
-                                 first_lines(shape.incoming)),
-                     "They would go with it; take them away first.");
-  }
-  if (!source.is_home() && !target.is_home())
-    return;
-  std::vector<std::string> open;
-  for (const PlaceTable& table : shape.tables) {
-    if (!table.has_column(options_.tables.tenant_column) &&
-        std::ranges::count(options_.tables.common, table.name) == 0)
-      open.push_back(table.name);
-  }
-  if (!open.empty()) {
-    throw UsageError(
-        fmt::format("whose rows these tables hold cannot be told, they have no column {}: {}",
-                    escaped_name(options_.tables.tenant_column), first_lines(open)),
-        "tenantctl rows protect gives them one; --common TABLE says that a table is the same for "
-        "all. Nothing was moved.");
-  }
-}
-
-void TenantMover::check_shapes(const TenantMove& move) {
-  const PlaceShape source = shape_of(move.source);
-  const PlaceShape target = shape_of(move.target);
-  const auto differences = shape_differences(source, target, !move.source.is_home());
-  if (!differences.empty()) {
-    throw UsageError(
-        fmt::format("{} and {} stand at the same revision, but are not alike: {}",
-                    place_text(move.source), place_text(move.target), first_lines(differences)),
-        "What no revision made is not moved: put it into one, or take it away.");
-  }
-  for (const PlaceShape& shape : {source, target}) {
-    const bool is_home = (&shape == &source ? move.source : move.target).is_home();
-    if (is_home && !shape.barriers.empty()) {
-      throw UsageError(fmt::format("rows of {} may be hidden from this role: {}", shape.schema,
-                                   first_lines(shape.barriers)),
-                       "Move as a role with BYPASSRLS.");
-    }
-  }
-  if (!move.target.is_home())
-    return;
-  std::vector<std::string> firing;
-  for (const PlaceTrigger& trigger : target.triggers) {
-    if (trigger.fires_on_insert && std::ranges::count(options_.tables.common, trigger.table) == 0)
-      firing.push_back(fmt::format("{} of {}", trigger.name, trigger.table));
-  }
-  if (!firing.empty()) {
-    throw UsageError(
-        fmt::format("triggers of {} would fire for rows that are only moved: {}",
-                    place_text(move.target), first_lines(firing)),
-        "To disable them would lock out the home's other tenants. Take them away for the move.");
-  }
-}
-
-void TenantMover::make_database(const RegisteredTenant& tenant, const TenantMove& move) {
-  {
-    DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
-    admin.databases().create(move.target.database, "");
-    admin.databases().comment(move.target.database, move_comment(move));
-    admin.databases().open(move.target.database);
-  }
-  RegisteredTenant there = tenant;
-  there.schema = move.target.schema;
-  there.database = move.target.database;
-  const ResidentGates gates = settle_residents(context_, session_, {there});
-  if (!gates.failed.empty())
-    throw Error("the gate in the new database could not be made: " + gates.failed.front().message);
-  const std::vector<NewTenant> itself{{.slug = tenant.slug,
-                                       .name = tenant.name,
-                                       .schema = move.target.schema,
-                                       .database = move.target.database}};
-  migrate_quietly(context_, session_, folders_, migration_in(folders_, itself));
-}
-
-void TenantMover::provision(const RegisteredTenant& tenant, const TenantMove& move) {
-  if (!move.target.is_here()) {
-    make_database(tenant, move);
-    return;
-  }
-  if (!move.target.is_home()) {
-    Migration migration;
-    migration.tenants = true;
-    migration.create = Missing::schema;
-    migration.schemas = {move.target.schema};
-    migration.plan = [](const RevisionFolder& folder, const History& history, Missing missing) {
-      if (missing != Missing::schema)
-        throw HistoryError("a schema of that name is there already", "Nothing was moved.");
-      return plan_upgrade(folder, history, Target::head(),
-                          {.allow_out_of_order = false, .missing = missing});
-    };
-    migrate_quietly(context_, session_, folders_, migration);
-  }
-  if (!tenant.runtime_role.empty())
-    runtime_roles(context_, session_).grant(tenant.runtime_role, move.target.schema);
-}
-
-void TenantMover::wait_for_transactions() {
-  const pq::Deadline until = pq::Clock::now() + context_.settings.lock_wait;
-  std::vector<OpenSession> awaited =
-      read_open_transactions(session_.pipeline(), session_.deadline());
-  while (!awaited.empty()) {
-    refuse_interrupted();
-    if (pq::Clock::now() >= until) {
-      throw Error(fmt::format("{} open that may have entered the tenant before it was closed: {}",
-                              counted(awaited.size(), "transaction is", "transactions are"),
-                              named_sessions(awaited)),
-                  "End them, or give more time with --lock-wait. The tenant stays where it was.");
-    }
-    std::this_thread::sleep_for(100ms);
-    const auto open = read_open_transactions(session_.pipeline(), session_.deadline());
-    std::erase_if(awaited, [&open](const OpenSession& one) {
-      return std::ranges::count(open, one.transaction, &OpenSession::transaction) == 0;
-    });
-  }
-}
-
-// An idle session could begin to write again, and nothing in its database would refuse it.
-void TenantMover::wait_for_sessions(const std::string& database, int but) {
-  const pq::Deadline until = pq::Clock::now() + context_.settings.lock_wait;
-  const auto connected = [&] {
-    return read_connected(session_.pipeline(), database, {but}, session_.deadline());
-  };
-  for (auto left = connected(); !left.empty(); left = connected()) {
-    refuse_interrupted();
-    if (options_.force)
-      end_sessions(session_.pipeline(), left, session_.deadline());
-    if (pq::Clock::now() >= until) {
-      throw Error(fmt::format("{} connected to database {}: {}",
-                              counted(left.size(), "session is", "sessions are"),
-                              escaped_name(database), named_sessions(left)),
-                  "End them, or say --force. The tenant stays where it was.");
-    }
-    std::this_thread::sleep_for(100ms);
-  }
-}
-
-void TenantMover::close(const TenantMove& move, const MovePlace& place) {
-  if (!moves().close(move)) {
-    throw Error("the tenant's state was changed meanwhile",
-                "tenantctl tenant list shows what it is now. The tenant stays where it was.");
-  }
-  if (place.is_here())
-    wait_for_transactions();
-}
-
 std::vector<TableSum> TenantMover::carry(const RegisteredTenant& tenant, const TenantMove& move) {
   const PlaceShape source = shape_of(move.source);
   const PlaceShape target = shape_of(move.target);
@@ -468,7 +121,7 @@ std::vector<TableSum> TenantMover::carry(const RegisteredTenant& tenant, const T
   }
   TenantCopy copy({transactions.of(move.source), source, move.source.is_home()},
                   {transactions.of(move.target), target, move.target.is_home()}, copied(tenant.id),
-                  copy_patience);
+                  MoveTransactions::patience);
   std::vector<TableSum> sums = copy.run();
   if (move.source.isolation == "schema") {
     std::vector<pq::Message> hide;
@@ -479,67 +132,6 @@ std::vector<TableSum> TenantMover::carry(const RegisteredTenant& tenant, const T
   moves().settle(transactions.here(), move, move.target, TenantMove::Stage::moved, sums_text(sums));
   transactions.commit();
   return sums;
-}
-
-void TenantMover::drop_schema(const TenantMove& move, const MovePlace& place) {
-  std::vector<pq::Message> show;
-  show.push_back(
-      {.sql = rename_table(place.schema, kept_version_table, context_.settings.version_table)});
-  Fleet fleet = session_.schemas({place.schema});
-  if (fleet.schemas.front().state == FoundSchema::State::missing)
-    return;
-  pq::run_transaction(session_.pipeline(), std::move(show), pq::Access::read_write,
-                      session_.deadline());
-  fleet = session_.schemas({place.schema});
-  const VersionTable table = version_table(place, context_.settings.version_table);
-  const bool is_ours = fleet.schemas.front().state == FoundSchema::State::ours;
-  const bool is_made_here = place == move.target;
-  const auto is_of_move = [&move](const AppliedRevision& row) { return row.run_id == move.run_id; };
-  if (!is_ours || (is_made_here && !std::ranges::all_of(read_history(session_.pipeline(), table,
-                                                                     session_.deadline()),
-                                                        is_of_move))) {
-    throw Error(fmt::format("schema {} is not what the move made", escaped_name(place.schema)),
-                "Somebody else made or changed it; look at it, and drop it by hand.");
-  }
-  SchemaDrop(session_.pipeline(), table, context_.settings.version_table)
-      .run(0, session_.deadline());
-}
-
-void TenantMover::drop_database(const TenantMove& move, const MovePlace& place) {
-  DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
-  const auto found = admin.databases().find({place.database});
-  if (found.empty())
-    return;
-  // One that nobody was let into yet may have been killed before it said whose it is.
-  const bool is_ours = found.front().owner == admin.owner() &&
-                       (place == move.source || !found.front().takes_connections ||
-                        found.front().comment == move_comment(move));
-  if (!is_ours) {
-    throw Error(fmt::format("database {} is not what the move made", escaped_name(place.database)),
-                "Somebody else made or changed it; look at it, and drop it by hand.");
-  }
-  admin.databases().drop(place.database, true);
-}
-
-void TenantMover::erase_rows(const TenantMove& move, const MovePlace& place) {
-  RowEraser(session_.pipeline(),
-            {.id = move.tenant, .home = place.schema, .column = options_.tables.tenant_column},
-            context_.settings.answer_timeout)
-      .run_alone();
-}
-
-// Removes what the tenant has in a place where it does not live.
-void TenantMover::clear(const TenantMove& move, const MovePlace& place) {
-  if (place.is_home()) {
-    erase_rows(move, place);
-  } else if (place.is_here()) {
-    drop_schema(move, place);
-  } else {
-    drop_database(move, place);
-  }
-  // The door of a database that the tenant goes on living in was shut.
-  if (place != move.source)
-    open(move.source);
 }
 
 // An answer that was lost may have been a COMMIT: then the tenant has moved, and that is returned.
@@ -643,22 +235,9 @@ void TenantMover::check_untouched(const TenantMove& move) {
     return;
   const PlaceShape shape = shape_of(move.source);
   SiteSession site(connection_to(move.source));
-  pq::OpenTransaction transaction(site.pipeline(), copy_patience);
+  pq::OpenTransaction transaction(site.pipeline(), MoveTransactions::patience);
   check_sums(transaction, move, shape, move.source);
   transaction.commit();
-}
-
-void TenantMover::shut(const MovePlace& place, MoveTransactions& transactions) {
-  if (place.is_here())
-    return;
-  DatabaseAdmin(context_, session_, {}, options_.admin_url).databases().shut(place.database);
-  wait_for_sessions(place.database,
-                    transactions.session_of(place).pipeline().connection().backend_pid());
-}
-
-void TenantMover::open(const MovePlace& place) {
-  if (!place.is_here())
-    DatabaseAdmin(context_, session_, {}, options_.admin_url).databases().open(place.database);
 }
 
 // Only if nothing would be lost. The tenant lives in the source when this is committed.

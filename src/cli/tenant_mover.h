@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/place_shape.h"
@@ -77,6 +78,18 @@ class TenantMover {
   void drop_database(const TenantMove& move, const MovePlace& place);
   void erase_rows(const TenantMove& move, const MovePlace& place);
   std::optional<TenantMove> give_up(const TenantMove& move, const Error& error);
+
+  void check_pointers(const PlaceShape& shape, const MovePlace& source, const MovePlace& target);
+
+  /// No query that looks for tenants finds the schema that a tenant has left.
+  static constexpr std::string_view kept_version_table = "tenantctl_kept_version";
+  static std::string rename_table(const std::string& schema, std::string_view from,
+                                  std::string_view to);
+  static std::string first_lines(const std::vector<std::string>& lines);
+  static MovePlace place_of_tenant(const RegisteredTenant& tenant);
+  /// Up to where rows are copied; from there on a signal ends the process, and the next run clears
+  /// up.
+  static void refuse_interrupted();
 
   TenantMoves moves();
   CopiedTenant copied(const std::string& id) const;

@@ -70,7 +70,7 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
        {Named{"registered, but there is no such schema, or database", findings.missing},
         Named{"registered, but the schema has no version table of ours", findings.unversioned},
         Named{"a version table, but not registered", findings.unregistered},
-        Named{"provisioning or deleting, and nobody is at it", findings.unfinished},
+        Named{"provisioning, deleting or moving, and nobody is at it", findings.unfinished},
         Named{"shares rows in a schema that is no home of shared rows", findings.homeless},
         Named{"a home of shared rows that is not there, or not complete", findings.broken_homes},
         Named{"of the pool, but not there, or not complete", findings.broken_pool}}) {

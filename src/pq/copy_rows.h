@@ -18,8 +18,8 @@ struct CopyEnd {
 /// them: a row at a time, so that a table costs no memory here, and as fast as the slower end.
 /// Returns how many the target took.
 ///
-/// `patience` with either end while nothing moves. Throws ServerError, ConnectionLost; both
-/// connections are given up then, since one of them would still be in the middle of its COPY.
+/// `patience` with either end while nothing moves. Throws ServerError, ConnectionLost; a connection
+/// whose COPY is not over is given up then, there is nothing else that it could be told.
 std::uint64_t copy_rows(const CopyEnd& from, const CopyEnd& to, std::chrono::milliseconds patience);
 
 }  // namespace tenantctl::pq

@@ -483,7 +483,11 @@ TEST_SUITE("cli/move") {
           "");
     project.ask("", {"CREATE TABLE solo.extra (id int)"});
     CHECK(refused({"solo", "--to", "database"}, {"table extra is not in the target"}) == "");
-    project.ask("", {"DROP TABLE solo.extra",
+    project.ask("", {"DROP TABLE solo.extra", "CREATE INDEX by_hand ON solo.teams (lead)"});
+    CHECK(refused({"solo", "--to", "database"}, {"index by_hand is not in the target"}) == "");
+    project.ask("", {"DROP INDEX solo.by_hand", "ALTER TABLE solo.teams ADD COLUMN scan oid"});
+    CHECK(refused({"solo", "--to", "database"}, {"large objects", "teams.scan"}) == "");
+    project.ask("", {"ALTER TABLE solo.teams DROP COLUMN scan",
                      "CREATE TABLE public.far (team uuid REFERENCES "
                      "solo.teams)"});
     CHECK(refused({"solo", "--to", "database"}, {"other schemas depend on schema solo", "far"}) ==
@@ -532,6 +536,43 @@ TEST_SUITE("cli/move") {
     project.must({"tenant", "move", "acme", "--confirm"});
     CHECK(project.database.value("SELECT count(*) FROM pg_database WHERE datname = '" + own +
                                  "'") == "0");
+  }
+
+  TEST_CASE("killed in the middle of a table, the source is whole and the next run moves it") {
+    Project project;
+    project.write("tenant/0001_notes.sql", "CREATE TABLE notes (id int, body text);",
+                  "DROP TABLE notes;");
+    project.must({"registry", "init"});
+    project.must({"gate", "install"});
+    project.must({"tenant", "create", "acme"});
+    project.database.execute(
+        "INSERT INTO acme.notes SELECT n, repeat(md5(n::text), 40) FROM "
+        "generate_series(1, 80000) n");
+    const std::string sum = "SELECT count(*) || md5(string_agg(md5(body), '' ORDER BY id)) FROM ";
+    const std::string before = project.database.value(sum + "acme.notes");
+    const std::string prefix = project.database.name() + "_";
+    project.tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix);
+    auto run = project.tool.start({"tenant", "move", "acme", "--to", "database"});
+    bool is_copying = false;
+    for (int tries = 0; tries < 2000 && !is_copying; ++tries) {
+      is_copying = project.database.value(
+                       "SELECT count(*) > 0 FROM pg_stat_activity WHERE query "
+                       "LIKE 'COPY %' AND state = 'active' AND "
+                       "application_name LIKE 'tenantctl%'") == "t";
+      std::this_thread::sleep_for(5ms);
+    }
+    run.kill(SIGKILL);
+    run.wait();
+    REQUIRE(is_copying);
+    CHECK(project.database.value("SELECT state FROM tenantctl.tenant") == "moving");
+    CHECK(project.database.value(sum + "acme.notes") == before);
+    CHECK(fault(project.run({"registry", "check"}), 4, {"acme"}) == "");
+    project.must({"tenant", "move", "acme", "--to", "database"});
+    project.must({"tenant", "move", "acme", "--confirm"});
+    CHECK_FALSE(project.has_schema("acme"));
+    project.must({"tenant", "move", "acme", "--to", "schema"});
+    CHECK(project.database.value(sum + "acme.notes") == before);
+    project.must({"tenant", "move", "acme", "--confirm"});
   }
 
   TEST_CASE("a big table goes through a client that stays small") {
