@@ -227,6 +227,10 @@ Selection selection(const Context& context) {
   Selection selection{.schemas = settings.schemas,
                       .tenants = settings.tenants,
                       .excludes = settings.excludes,
+                      .registry = {.states = settings.states,
+                                   .exclude_states = settings.exclude_states,
+                                   .tiers = settings.tiers,
+                                   .isolations = settings.isolations},
                       .only_behind = settings.only_behind};
   if (!settings.tenants_file.empty()) {
     for (std::string& name : read_names(settings.tenants_file, "tenants file"))
@@ -445,6 +449,10 @@ Fleet Session::named(const std::vector<std::string>& names) {
 std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
   std::vector<std::uint32_t> selected =
       select_tenants(fleet, chosen, context_.settings.shared_schema);
+  filter(selected, fleet, chosen);
+  if (selected.empty() && chosen.registry.asks_for_rows()) {
+    throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
+  }
   if (context_.settings.only_failed.empty())
     return selected;
   RunLedger runs = ledger();
@@ -454,6 +462,30 @@ std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& 
     return !std::binary_search(unfinished.begin(), unfinished.end(), fleet.schemas[i].schema);
   });
   return selected;
+}
+
+std::vector<std::uint32_t> Session::match(const Fleet& fleet, const Selection& chosen) {
+  auto selected = matching_tenants(fleet, chosen, context_.settings.shared_schema);
+  filter(selected, fleet, chosen);
+  return selected;
+}
+
+void Session::filter(std::vector<std::uint32_t>& selected, const Fleet& fleet,
+                     const Selection& chosen) {
+  if (chosen.registry.is_empty())
+    return;
+  TenantRegistry registry = tenant_registry(context_, *this);
+  if (!registry.is_installed()) {
+    throw UsageError(
+        "there is no registry in this database: tenants have neither state, tier nor isolation",
+        "tenantctl registry init --adopt makes it and registers who is there.");
+  }
+  RegisteredFleet registered{.tenants = registry.all(), .homes = {}};
+  for (TenantPlace& place : tenant_places(context_, *this).all()) {
+    if (place.is_home())
+      registered.homes.push_back(std::move(place.schema));
+  }
+  keep_registered(selected, fleet, chosen.registry, registered);
 }
 
 RunRecorder::Options Session::recorder_options() const {

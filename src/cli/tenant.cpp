@@ -84,6 +84,7 @@ void add_tenant(CLI::App& app, Context& context) {
   tenant->require_subcommand(1);
   add_tenant_create(*tenant, context);
   add_tenant_list(*tenant, context);
+  add_tenant_show(*tenant, context);
   add_tenant_drop(*tenant, context);
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);

@@ -1,0 +1,197 @@
+#include "output/life_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ostream>
+#include <utility>
+
+#include "base/text.h"
+#include "output/json_document.h"
+#include "output/table.h"
+
+namespace tenantctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The metadata are the server's own jsonb, hence valid.
+Json metadata_of(const RegisteredTenant& tenant) {
+  Json metadata = Json::parse(tenant.metadata, nullptr, false);
+  return metadata.is_object() ? metadata : Json::object();
+}
+
+std::string reason_of(const RegisteredTenant& tenant) {
+  const Json metadata = metadata_of(tenant);
+  const auto own = metadata.find("tenantctl");
+  return own != metadata.end() && own->is_object() ? own->value("reason", "") : "";
+}
+
+Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json registered_json(const RegisteredTenant& tenant) {
+  return {{"id", tenant.id},
+          {"slug", tenant.slug},
+          {"name", tenant.name},
+          {"tier", tenant.tier},
+          {"isolation", tenant.isolation},
+          {"database", or_null(tenant.database)},
+          {"cluster", or_null(tenant.cluster)},
+          {"state", tenant.state},
+          {"reason", or_null(reason_of(tenant))},
+          {"state_since", tenant.state_since},
+          {"created_at", tenant.created_at}};
+}
+
+Json registered_json(const std::optional<RegisteredTenant>& tenant) {
+  return tenant ? registered_json(*tenant) : Json(nullptr);
+}
+
+std::string place_of(const std::string& schema, const std::optional<RegisteredTenant>& tenant) {
+  std::string place = tenant && tenant->has_rows() ? "rows of " : "";
+  if (!schema.empty())
+    place += "schema " + escaped_name(schema);
+  const auto add = [&place](std::string_view sort, const std::string& name) {
+    if (!name.empty())
+      place += fmt::format("{}{} {}", place.empty() ? "" : ", ", sort, escaped_name(name));
+  };
+  if (tenant) {
+    add("database", tenant->database);
+    add("cluster", tenant->cluster);
+  }
+  return place;
+}
+
+using Lines = std::vector<std::vector<std::string>>;
+
+void add_row_lines(Lines& lines, const RegisteredTenant& tenant) {
+  const std::string reason = reason_of(tenant);
+  lines.push_back({"slug", tenant.slug});
+  lines.push_back({"id", tenant.id});
+  lines.push_back({"name", escaped_name(tenant.name)});
+  lines.push_back({"tier", escaped_name(tenant.tier)});
+  lines.push_back({"isolation", tenant.isolation});
+  lines.push_back({"state", fmt::format("{} since {}{}", tenant.state, tenant.state_since,
+                                        reason.empty() ? "" : ": " + escaped_name(reason))});
+  lines.push_back({"created", tenant.created_at});
+  if (!tenant.runtime_role.empty())
+    lines.push_back({"runtime role", escaped_name(tenant.runtime_role)});
+  Json metadata = metadata_of(tenant);
+  metadata.erase("tenantctl");
+  if (!metadata.empty())
+    lines.push_back({"metadata", escaped_name(metadata.dump())});
+}
+
+std::string pending_text(const TenantView& view) {
+  if (view.pending == 0 && view.repeatables_pending == 0)
+    return "nothing";
+  std::string text = counted(view.pending, "revision");
+  if (view.repeatables_pending > 0)
+    text += ", " + counted(view.repeatables_pending, "repeatable");
+  return text;
+}
+
+Json view_json(const TenantView& view) {
+  Json json = json_document("tenant show");
+  json["schema"] = or_null(view.schema);
+  json["state"] = view.state;
+  json["revision"] = view.revision;
+  json["applied"] = view.applied;
+  json["pending"] = view.pending;
+  json["repeatables_pending"] = view.repeatables_pending;
+  json["digest"] = or_null(view.digest);
+  json["note"] = or_null(view.note);
+  if (view.facts) {
+    json["owner"] = view.facts->owner;
+    json["tables"] = view.facts->tables;
+    json["relations"] = view.facts->relations;
+    json["bytes"] = view.facts->bytes ? Json(*view.facts->bytes) : Json(nullptr);
+  }
+  if (!view.has_registry)
+    return json;
+  json["registered"] = registered_json(view.registered);
+  if (view.registered) {
+    json["registered"]["runtime_role"] = or_null(view.registered->runtime_role);
+    json["registered"]["metadata"] = metadata_of(*view.registered);
+  }
+  json["disagreements"] = view.disagreements;
+  return json;
+}
+
+}  // namespace
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> units{"kB", "MB", "GB", "TB", "PB"};
+  constexpr double step = 1024;
+  double value = static_cast<double>(bytes) / step;
+  if (value < 1)
+    return counted(bytes, "byte");
+  std::size_t unit = 0;
+  for (; value >= step && unit + 1 < units.size(); ++unit)
+    value /= step;
+  return fmt::format("{:.1f} {}", value, units.at(unit));
+}
+
+void write_tenants(std::ostream& out, Format format, const TenantList& list) {
+  if (format == Format::json) {
+    Json json = json_document("tenant list");
+    json["tenants"] = Json::array();
+    for (const TenantList::Tenant& tenant : list.tenants) {
+      Json one{{"schema", tenant.schema},
+               {"revision", tenant.revision},
+               {"state", tenant.state}};
+      if (list.has_registry)
+        one["registered"] = registered_json(tenant.registered);
+      json["tenants"].push_back(std::move(one));
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  Lines rows;
+  if (list.has_registry && !list.tenants.empty())
+    rows.push_back({"schema", "revision", "mark", "slug", "tier", "isolation", "state"});
+  for (const TenantList::Tenant& tenant : list.tenants) {
+    std::vector<std::string> cells{escaped_name(tenant.schema), tenant.revision, tenant.state};
+    if (tenant.registered) {
+      const RegisteredTenant& row = *tenant.registered;
+      cells.insert(cells.end(), {row.slug, escaped_name(row.tier), row.isolation, row.state});
+    } else if (list.has_registry) {
+      const bool is_place = tenant.state == "home" || tenant.state == "pool";
+      cells.insert(cells.end(), {"-", "-", tenant.state == "home" ? "rows" : "-",
+                                 is_place ? "-" : "not registered"});
+    }
+    rows.push_back(std::move(cells));
+  }
+  write_table(out, rows);
+}
+
+void write_tenant_view(std::ostream& out, Format format, const TenantView& view) {
+  if (format == Format::json) {
+    out << json_text(view_json(view)) << '\n';
+    return;
+  }
+  Lines lines;
+  lines.push_back({"place", place_of(view.schema, view.registered)});
+  lines.push_back({"mark", view.state});
+  lines.push_back({"revision", view.revision});
+  if (view.revision != "-") {
+    lines.push_back({"applied", counted(view.applied, "revision")});
+    lines.push_back({"pending", pending_text(view)});
+  }
+  if (!view.note.empty())
+    lines.push_back({"note", told(view.note)});
+  if (view.facts) {
+    lines.push_back({"owner", escaped_name(view.facts->owner)});
+    lines.push_back({"tables", fmt::to_string(view.facts->tables)});
+    lines.push_back({"size", view.facts->bytes ? size_text(*view.facts->bytes)
+                                               : "not known: a table is locked"});
+  }
+  if (view.registered)
+    add_row_lines(lines, *view.registered);
+  for (const std::string& disagreement : view.disagreements)
+    lines.push_back({"registry", disagreement});
+  write_table(out, lines);
+}
+
+}  // namespace tenantctl

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "output/format.h"
+#include "tenant/schema_facts.h"
+#include "tenant/tenant_registry.h"
+
+namespace tenantctl {
+
+/// The tenants of a fleet; with the registry's columns where there is one.
+struct TenantList {
+  struct Tenant {
+    std::string schema;  ///< or `database/schema`; of who shares a home, the home
+    std::string revision;
+    /// Of its version table: ok, home, pool, unmarked, foreign, missing, unavailable; elsewhere
+    /// where nobody looked.
+    std::string state;
+    std::optional<RegisteredTenant> registered;
+  };
+  bool has_registry = false;
+  std::vector<Tenant> tenants;
+};
+void write_tenants(std::ostream& out, Format format, const TenantList& list);
+
+/// One tenant, from all sides.
+struct TenantView {
+  std::string schema;    ///< in its own database; of who shares a home, the home
+  std::string state;     ///< as in a TenantList
+  std::string revision;  ///< title, `base`, or `-` where nobody can tell
+  std::size_t applied = 0;
+  std::size_t pending = 0;
+  std::size_t repeatables_pending = 0;
+  std::string digest;
+  std::string note;  ///< why it needs somebody
+  std::optional<SchemaFacts> facts;
+  bool has_registry = false;
+  std::optional<RegisteredTenant> registered;
+  std::vector<std::string> disagreements;  ///< of registry and schema
+};
+void write_tenant_view(std::ostream& out, Format format, const TenantView& view);
+
+/// `812 bytes`, `14.2 MB`: in powers of 1024, as PostgreSQL counts.
+std::string size_text(std::uint64_t bytes);
+
+}  // namespace tenantctl
