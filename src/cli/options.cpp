@@ -11,6 +11,14 @@ const std::map<std::string, std::uint64_t>& duration_units() {
   return units;
 }
 
+std::string duration_text(std::chrono::milliseconds value) {
+  constexpr std::int64_t day = 86'400'000;
+  const std::int64_t count = value.count();
+  if (count > 0 && count % day == 0)
+    return fmt::format("{}d", count / day);
+  return count % 1'000 == 0 ? fmt::format("{}s", count / 1'000) : fmt::format("{}ms", count);
+}
+
 }  // namespace
 
 std::string variable_of(const std::string& option) {
@@ -55,8 +63,7 @@ CLI::Option* add_duration(CLI::App& command, const std::string& names,
                                         "DURATION"))
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{86'400'000'000}))
       ->type_name("DURATION")
-      ->default_str(value.count() % 1'000 == 0 ? fmt::format("{}s", value.count() / 1'000)
-                                               : fmt::format("{}ms", value.count()))
+      ->default_str(duration_text(value))
       ->envname(variable_of(names));
 }
 

@@ -406,6 +406,8 @@ Fleet Session::shared_named(const std::vector<std::string>& names) {
 void Session::add_elsewhere(Fleet& all) {
   std::size_t unfinished = 0;
   for (const RegisteredTenant& tenant : tenant_registry(context_, *this).elsewhere()) {
+    if (tenant.is_kept)
+      continue;
     if (is_unfinished(tenant)) {
       ++unfinished;
     } else {
@@ -433,9 +435,12 @@ Fleet Session::named(const std::vector<std::string>& names) {
     if (!tenant.is_elsewhere())
       continue;
     if (is_unfinished(tenant)) {
-      throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
-                       fmt::format("tenantctl tenant {} {} finishes it.",
-                                   tenant.state == "deleting" ? "drop" : "create", tenant.slug));
+      throw UsageError(
+          fmt::format("tenant {} is {}", tenant.slug, tenant.state),
+          tenant.is_kept
+              ? fmt::format("tenantctl tenant undrop {} brings it back.", tenant.slug)
+              : fmt::format("tenantctl tenant {} {} finishes it.",
+                            tenant.state == "deleting" ? "purge" : "create", tenant.slug));
     }
     std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
       return one.schema == tenant.slug || one.schema == tenant.place();

@@ -85,7 +85,10 @@ void add_tenant(CLI::App& app, Context& context) {
   add_tenant_create(*tenant, context);
   add_tenant_list(*tenant, context);
   add_tenant_show(*tenant, context);
+  add_tenant_rename(*tenant, context);
   add_tenant_drop(*tenant, context);
+  add_tenant_undrop(*tenant, context);
+  add_tenant_purge(*tenant, context);
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);

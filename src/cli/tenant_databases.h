@@ -33,21 +33,4 @@ ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer);
 
-/// Those of `names` that are tenants with a database of their own, and no schema here.
-std::vector<RegisteredTenant> database_tenants(const Context& context, Session& session,
-                                               const std::vector<std::string>& names);
-
-/// Throws UsageError for a database that is not ours to drop.
-void check_droppable_databases(const Context& context, Session& session,
-                               const std::vector<RegisteredTenant>& tenants,
-                               const std::string& admin_url);
-
-/// Drops a tenant's database and its row. Registered as deleting meanwhile: dropping it again
-/// finishes what was stopped. Throws Error if somebody is connected, unless `force`.
-void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
-                   const std::string& admin_url, bool force);
-
-/// --admin-url.
-void describe_admin(CLI::App& command, std::string& url);
-
 }  // namespace tenantctl::cli

@@ -3,10 +3,10 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "cli/dropping.h"
 #include "cli/options.h"
 #include "cli/survey.h"
 #include "cli/tenant_marks.h"
-#include "cli/tenants.h"
 #include "output/life_writer.h"
 #include "output/result_writer.h"
 
@@ -36,7 +36,13 @@ class Listing {
     const bool asks_registry = list_.has_registry && context_.settings.only_failed.empty();
     if (asks_registry)
       add_absent();
-    const bool must_find = list_.tenants.empty();
+    if (asks_for_dropped())
+      add_dropped();
+    // Those the catalog knows by itself: no registry is needed to see them.
+    const bool asks_for_them_alone = asks_for_dropped() && chosen_.registry.states.size() == 1;
+    if (asks_for_them_alone && !list_.has_registry)
+      return std::move(list_);
+    const bool must_find = list_.tenants.empty() && !asks_for_them_alone;
     add_found(must_find ? session_.select(fleet_, chosen_) : session_.match(fleet_, chosen_));
     std::ranges::sort(list_.tenants, {}, [](const TenantList::Tenant& tenant) {
       return std::pair(std::string_view(tenant.schema), slug_of(tenant));
@@ -49,24 +55,52 @@ class Listing {
     return tenant.registered ? std::string_view(tenant.registered->slug) : std::string_view();
   }
 
+  bool asks_for_dropped() const {
+    return std::ranges::count(chosen_.registry.states, "deleting") > 0;
+  }
+
+  // Who was dropped is in no fleet: shown to those who ask.
+  void add_dropped() {
+    for (const DroppedTenant& one : dropped_tenants(context_, session_)) {
+      const auto row = rows_.find(one.schema);
+      const bool is_known = row != rows_.end();
+      if (!chosen_.takes(one.name, is_known ? row->second->slug : "") ||
+          (is_known && !chosen_.registry.passes(*row->second)))
+        continue;
+      TenantList::Tenant tenant{.schema = one.schema,
+                                .revision = "-",
+                                .state = "dropped",
+                                .dropped = TenantList::Dropped{.name = one.name, .at = one.at}};
+      if (is_known)
+        tenant.registered = *row->second;
+      list_.tenants.push_back(std::move(tenant));
+    }
+  }
+
   // Tenants that share a home, live where nobody looks yet, or have lost their schema.
   void add_absent() {
     for (const RegisteredTenant& tenant : registered_) {
       const std::string place = tenant.has_rows() ? "" : tenant.place();
       const bool is_in_fleet = !tenant.has_rows() && fleet_.find(place) != nullptr;
-      if (is_in_fleet || !chosen_.registry.passes(tenant) || !chosen_.takes(place, tenant.slug))
+      const bool is_on_shelf = tenant.is_here() && place.starts_with(SchemaName::dropped_prefix);
+      const bool is_unasked = tenant.is_kept && !asks_for_dropped();
+      if (is_in_fleet || is_on_shelf || is_unasked || !chosen_.registry.passes(tenant) ||
+          !chosen_.takes(place, tenant.slug))
         continue;
-      list_.tenants.push_back(tenant.has_rows()
-                                  ? in_home(tenant)
-                                  : TenantList::Tenant{.schema = place,
-                                                       .revision = "-",
-                                                       .state = tenant.is_elsewhere() ? "elsewhere"
-                                                                                      : "missing",
-                                                       .registered = tenant});
+      list_.tenants.push_back(
+          tenant.has_rows() ? in_home(tenant)
+                            : TenantList::Tenant{.schema = place,
+                                                 .revision = "-",
+                                                 .state = tenant.is_kept          ? "dropped"
+                                                          : tenant.is_elsewhere() ? "elsewhere"
+                                                                                  : "missing",
+                                                 .registered = tenant});
     }
   }
 
   TenantList::Tenant in_home(const RegisteredTenant& tenant) const {
+    if (tenant.is_kept)
+      return {.schema = tenant.schema, .revision = "-", .state = "dropped", .registered = tenant};
     const FoundSchema* home = fleet_.find(tenant.schema);
     TenantList::Tenant one{
         .schema = tenant.schema, .revision = "-", .state = "missing", .registered = tenant};

@@ -7,6 +7,8 @@
 #include "cli/tenant_marks.h"
 #include "cli/tenants.h"
 #include "output/life_writer.h"
+#include "output/result_writer.h"
+#include "tenant/dropped_tenants.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -25,10 +27,14 @@ class Viewing {
       view_.registered = *tenant;
     view_.schema = view_.registered ? view_.registered->schema : name;
     view_.revision = "-";
-    if (!view_.registered || view_.registered->is_here()) {
+    if (view_.schema.starts_with(SchemaName::dropped_prefix) && view_.registered) {
+      read_shelf();
+    } else if (!view_.registered || view_.registered->is_here()) {
       read_here();
     } else if (view_.registered->has_rows()) {
       read_standing(session_.schemas({view_.schema}));
+      if (view_.registered->is_kept)
+        view_.state = "dropped";
     } else {
       read_elsewhere(*view_.registered);
     }
@@ -48,9 +54,23 @@ class Viewing {
     view_.facts = read_schema_facts(session_.pipeline(), view_.schema, session_.deadline());
   }
 
+  // It stands where it stood: what was pending when it was dropped is nobody's concern now.
+  void read_shelf() {
+    view_.state = "dropped";
+    view_.pending = std::nullopt;
+    view_.facts = read_schema_facts(session_.pipeline(), view_.schema, session_.deadline());
+    const auto mark = Mark::parse(DroppedTenants::mark_of(
+        session_.pipeline(), view_.schema, context_.settings.version_table, session_.deadline()));
+    if (!mark)
+      return;
+    view_.revision = revision_text(folder_, mark->head);
+    view_.applied = mark->count;
+    view_.digest = mark->digest;
+  }
+
   // Only what is complete is looked into.
   void read_elsewhere(const RegisteredTenant& tenant) {
-    view_.state = "elsewhere";
+    view_.state = tenant.is_kept ? "dropped" : "elsewhere";
     if (tenant.state == "provisioning" || tenant.state == "deleting")
       return;
     Fleet fleet;
@@ -79,6 +99,11 @@ class Viewing {
     view_.note = group.note;
   }
 
+  // Dropped, and then somebody removed the schema.
+  bool is_off_shelf() const {
+    return view_.state == "dropped" && view_.registered->is_here() && !view_.facts;
+  }
+
   void judge() {
     if (!view_.registered) {
       view_.disagreements.emplace_back("a version table, but not registered");
@@ -90,7 +115,7 @@ class Viewing {
       view_.disagreements.emplace_back("provisioning, and nobody is making it");
     if (tenant.state == "provisioning" || tenant.is_elsewhere())
       return;
-    if (view_.state == "missing") {
+    if (view_.state == "missing" || is_off_shelf()) {
       view_.disagreements.emplace_back(tenant.has_rows()
                                            ? "registered, but its home is not there"
                                            : "registered, but there is no such schema");

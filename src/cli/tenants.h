@@ -56,7 +56,10 @@ void describe_tenants(CLI::App& command, Context& context);
 void add_tenant_create(CLI::App& tenant, Context& context);
 void add_tenant_list(CLI::App& tenant, Context& context);
 void add_tenant_show(CLI::App& tenant, Context& context);
+void add_tenant_rename(CLI::App& tenant, Context& context);
 void add_tenant_drop(CLI::App& tenant, Context& context);
+void add_tenant_undrop(CLI::App& tenant, Context& context);
+void add_tenant_purge(CLI::App& tenant, Context& context);
 void add_tenant_pool(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);
 

@@ -254,14 +254,4 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
   write_table(out, rows);
 }
 
-void write_drop(std::ostream& out, Format format, const std::vector<std::string>& schemas) {
-  if (format == Format::json) {
-    Json json = json_document("tenant drop");
-    json["dropped"] = schemas;
-    out << json_text(json) << '\n';
-    return;
-  }
-  write_names(out, "dropped", schemas);
-}
-
 }  // namespace tenantctl

@@ -48,6 +48,4 @@ struct CurrentResult {
 };
 void write_current(std::ostream& out, Format format, const CurrentResult& result);
 
-void write_drop(std::ostream& out, Format format, const std::vector<std::string>& schemas);
-
 }  // namespace tenantctl

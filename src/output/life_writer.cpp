@@ -86,7 +86,7 @@ void add_row_lines(Lines& lines, const RegisteredTenant& tenant) {
 std::string pending_text(const TenantView& view) {
   if (view.pending == 0 && view.repeatables_pending == 0)
     return "nothing";
-  std::string text = counted(view.pending, "revision");
+  std::string text = counted(*view.pending, "revision");
   if (view.repeatables_pending > 0)
     text += ", " + counted(view.repeatables_pending, "repeatable");
   return text;
@@ -98,7 +98,7 @@ Json view_json(const TenantView& view) {
   json["state"] = view.state;
   json["revision"] = view.revision;
   json["applied"] = view.applied;
-  json["pending"] = view.pending;
+  json["pending"] = view.pending ? Json(*view.pending) : Json(nullptr);
   json["repeatables_pending"] = view.repeatables_pending;
   json["digest"] = or_null(view.digest);
   json["note"] = or_null(view.note);
@@ -138,11 +138,13 @@ void write_tenants(std::ostream& out, Format format, const TenantList& list) {
     Json json = json_document("tenant list");
     json["tenants"] = Json::array();
     for (const TenantList::Tenant& tenant : list.tenants) {
-      Json one{{"schema", tenant.schema},
-               {"revision", tenant.revision},
-               {"state", tenant.state}};
+      Json one{{"schema", tenant.schema}, {"revision", tenant.revision}, {"state", tenant.state}};
       if (list.has_registry)
         one["registered"] = registered_json(tenant.registered);
+      if (tenant.dropped) {
+        one["name"] = tenant.dropped->name;
+        one["dropped_at"] = tenant.dropped->at;
+      }
       json["tenants"].push_back(std::move(one));
     }
     out << json_text(json) << '\n';
@@ -161,6 +163,9 @@ void write_tenants(std::ostream& out, Format format, const TenantList& list) {
       cells.insert(cells.end(), {"-", "-", tenant.state == "home" ? "rows" : "-",
                                  is_place ? "-" : "not registered"});
     }
+    if (tenant.dropped)
+      cells.push_back(
+          fmt::format("was {} until {}", escaped_name(tenant.dropped->name), tenant.dropped->at));
     rows.push_back(std::move(cells));
   }
   write_table(out, rows);
@@ -177,7 +182,8 @@ void write_tenant_view(std::ostream& out, Format format, const TenantView& view)
   lines.push_back({"revision", view.revision});
   if (view.revision != "-") {
     lines.push_back({"applied", counted(view.applied, "revision")});
-    lines.push_back({"pending", pending_text(view)});
+    if (view.pending)
+      lines.push_back({"pending", pending_text(view)});
   }
   if (!view.note.empty())
     lines.push_back({"note", told(view.note)});
@@ -192,6 +198,58 @@ void write_tenant_view(std::ostream& out, Format format, const TenantView& view)
   for (const std::string& disagreement : view.disagreements)
     lines.push_back({"registry", disagreement});
   write_table(out, lines);
+}
+
+namespace {
+
+Json texts_json(const std::vector<StoredText>& texts) {
+  Json json = Json::array();
+  for (const StoredText& text : texts)
+    json.push_back(Json{{"kind", text.kind}, {"name", text.name}});
+  return json;
+}
+
+void write_texts(std::ostream& err, const TenantRename& result, std::string_view undone) {
+  if (result.texts.empty())
+    return;
+  err << fmt::format("tenantctl: {}: {} {} the name{}\n", escaped_name(result.from),
+                     counted(result.texts.size(), "stored text"),
+                     result.texts.size() == 1 ? "says" : "say",
+                     result.is_done() ? "" : fmt::format("; {}", undone));
+  constexpr std::size_t shown = 50;
+  for (std::size_t i = 0; i < std::min(shown, result.texts.size()); ++i)
+    err << fmt::format("  {} {}\n", result.texts[i].kind, escaped_name(result.texts[i].name));
+  if (result.texts.size() > shown)
+    err << fmt::format("  and {} more\n", result.texts.size() - shown);
+  err << "HINT: A text does not follow another name, unlike what PostgreSQL keeps by oid: mend it"
+      << (result.is_done() ? ".\n" : ", or say --force.\n");
+}
+
+}  // namespace
+
+void write_rename(std::ostream& out, std::ostream& err, Format format, const TenantRename& result) {
+  if (format == Format::json) {
+    Json json = json_document("tenant rename");
+    json["from"] = result.from;
+    json["to"] = result.to;
+    json["isolation"] = result.isolation;
+    json["renamed"] = result.is_done();
+    json["database"] = nullptr;
+    if (result.database)
+      json["database"] = Json{{"from", result.database->from}, {"to", result.database->to}};
+    json["texts"] = texts_json(result.texts);
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (result.is_done())
+    out << fmt::format("renamed {} to {}\n", escaped_name(result.from), escaped_name(result.to));
+  if (result.database) {
+    out << fmt::format("renamed database {} to {}\n", escaped_name(result.database->from),
+                       escaped_name(result.database->to));
+  } else if (result.isolation == "database") {
+    out << "its database keeps its name\n";
+  }
+  write_texts(err, result, "nothing was changed");
 }
 
 }  // namespace tenantctl

@@ -9,19 +9,25 @@
 
 #include "output/format.h"
 #include "tenant/schema_facts.h"
+#include "tenant/stored_texts.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl {
 
 /// The tenants of a fleet; with the registry's columns where there is one.
 struct TenantList {
+  struct Dropped {
+    std::string name;  ///< what its schema was called
+    std::string at;
+  };
   struct Tenant {
     std::string schema;  ///< or `database/schema`; of who shares a home, the home
     std::string revision;
     /// Of its version table: ok, home, pool, unmarked, foreign, missing, unavailable; elsewhere
-    /// where nobody looked.
+    /// where nobody looked; dropped.
     std::string state;
-    std::optional<RegisteredTenant> registered;
+    std::optional<RegisteredTenant> registered = std::nullopt;
+    std::optional<Dropped> dropped = std::nullopt;
   };
   bool has_registry = false;
   std::vector<Tenant> tenants;
@@ -34,7 +40,7 @@ struct TenantView {
   std::string state;     ///< as in a TenantList
   std::string revision;  ///< title, `base`, or `-` where nobody can tell
   std::size_t applied = 0;
-  std::size_t pending = 0;
+  std::optional<std::size_t> pending = 0;  ///< nothing of one that was dropped
   std::size_t repeatables_pending = 0;
   std::string digest;
   std::string note;  ///< why it needs somebody
@@ -44,6 +50,26 @@ struct TenantView {
   std::vector<std::string> disagreements;  ///< of registry and schema
 };
 void write_tenant_view(std::ostream& out, Format format, const TenantView& view);
+
+/// What else is called otherwise from now on.
+struct NameChange {
+  std::string from;
+  std::string to;
+};
+
+/// What `tenant rename` found, and whether it did it.
+struct TenantRename {
+  std::string from;  ///< schemas, or the slugs of who has a database or shared rows
+  std::string to;
+  std::string isolation = "schema";
+  bool forced = false;
+  std::vector<StoredText> texts = {};                 ///< that say the old name
+  std::optional<NameChange> database = std::nullopt;  ///< renamed along
+
+  bool is_done() const { return forced || texts.empty(); }
+};
+/// Texts go to `err` for people, as what is to be mended.
+void write_rename(std::ostream& out, std::ostream& err, Format format, const TenantRename& result);
 
 /// `812 bytes`, `14.2 MB`: in powers of 1024, as PostgreSQL counts.
 std::string size_text(std::uint64_t bytes);

@@ -85,8 +85,8 @@ bool Selection::takes(const std::string& name, const std::string& other) const {
     return (!name.empty() && matches_any(name, globs)) ||
            (!other.empty() && matches_any(other, globs));
   };
-  const bool is_named =
-      schemas.empty() || is_word_of(name, schemas) || (!other.empty() && is_word_of(other, schemas));
+  const bool is_named = schemas.empty() || is_word_of(name, schemas) ||
+                        (!other.empty() && is_word_of(other, schemas));
   return is_named && (tenants.empty() || match(tenants)) && !match(excludes);
 }
 

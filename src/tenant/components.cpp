@@ -106,27 +106,6 @@ pq::Message refuse_foreign_schema(const std::vector<std::string>& owners) {
       among, raise(foreign, "schema tenantctl is not ours")));
 }
 
-[[noreturn]] void explain(const pq::ServerError& error, const Component& component) {
-  if (error.is(foreign)) {
-    throw UsageError(fmt::format("the {} cannot be used: schema tenantctl or its tables are not "
-                                 "ours alone",
-                                 component.name),
-                     "Look at their owner, at triggers and rules; --owner names roles to trust.");
-  }
-  if (error.is(newer)) {
-    throw UsageError(
-        fmt::format("the {} cannot be used: a newer tenantctl installed it", component.name),
-        "Use that version, or a newer one.");
-  }
-  if (error.is(older)) {
-    throw UsageError(
-        fmt::format("the {} cannot be used: an older tenantctl installed it", component.name),
-        fmt::format("tenantctl {} {} takes it to this version.", component.name,
-                    component.name == "registry" ? "init" : "install"));
-  }
-  throw error;
-}
-
 }  // namespace
 
 int Components::version_of(const Component& component) {
@@ -200,19 +179,45 @@ void Components::upgrade(const Component& component, int from) {
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
 }
 
+void Components::explain(const pq::ServerError& error, const Component& component) {
+  if (error.is(foreign)) {
+    throw UsageError(fmt::format("the {} cannot be used: schema tenantctl or its tables are not "
+                                 "ours alone",
+                                 component.name),
+                     "Look at their owner, at triggers and rules; --owner names roles to trust.");
+  }
+  if (error.is(newer)) {
+    throw UsageError(
+        fmt::format("the {} cannot be used: a newer tenantctl installed it", component.name),
+        "Use that version, or a newer one.");
+  }
+  const std::string verb = component.name == "registry" ? "init" : "install";
+  if (error.is(older)) {
+    throw UsageError(
+        fmt::format("the {} cannot be used: an older tenantctl installed it", component.name),
+        fmt::format("tenantctl {} {} takes it to this version.", component.name, verb));
+  }
+  if (error.is(absent)) {
+    throw UsageError(fmt::format("there is no {} in this database", component.name),
+                     fmt::format("tenantctl {} {} installs it.", component.name, verb));
+  }
+  throw error;
+}
+
 void Components::write(const Component& component, std::vector<pq::Message> messages) {
-  messages.insert(messages.begin(), check(component, owners_));
-  messages.insert(messages.begin(), set_lock_timeout());
   try {
-    pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
+    pq::run_transaction(pipeline_, checked(component, std::move(messages)), pq::Access::read_write,
+                        deadline());
   } catch (const pq::ServerError& error) {
-    if (error.is(absent)) {
-      throw UsageError(fmt::format("there is no {} in this database", component.name),
-                       fmt::format("tenantctl {} {} installs it.", component.name,
-                                   component.name == "registry" ? "init" : "install"));
-    }
     explain(error, component);
   }
+}
+
+std::vector<pq::Message> Components::checked(const Component& component,
+                                             std::vector<pq::Message> messages) {
+  messages.insert(messages.begin(), check(component, owners_));
+  messages.insert(messages.begin(), set_lock_timeout());
+  return messages;
 }
 
 bool Components::read(const Component& component, std::vector<pq::Message> messages) {
