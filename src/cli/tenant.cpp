@@ -92,6 +92,9 @@ void add_tenant(CLI::App& app, Context& context) {
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);
+  add_tenant_export(*tenant, context);
+  add_tenant_import(*tenant, context);
+  add_tenant_clone(*tenant, context);
   add_example(*tenant, "tenantctl tenant create tenant_acme");
 }
 

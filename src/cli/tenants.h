@@ -60,6 +60,9 @@ void add_tenant_rename(CLI::App& tenant, Context& context);
 void add_tenant_drop(CLI::App& tenant, Context& context);
 void add_tenant_undrop(CLI::App& tenant, Context& context);
 void add_tenant_purge(CLI::App& tenant, Context& context);
+void add_tenant_export(CLI::App& tenant, Context& context);
+void add_tenant_import(CLI::App& tenant, Context& context);
+void add_tenant_clone(CLI::App& tenant, Context& context);
 void add_tenant_pool(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);
 

@@ -252,4 +252,39 @@ void write_rename(std::ostream& out, std::ostream& err, Format format, const Ten
   write_texts(err, result, "nothing was changed");
 }
 
+void write_copy(std::ostream& out, std::ostream& err, Format format, std::string_view command,
+                const TenantCopy& copy) {
+  if (format == Format::json) {
+    Json json = json_document(command);
+    json["from"] = copy.from;
+    json["schema"] = copy.to;
+    json["made"] = copy.is_done();
+    json["texts"] = texts_json(copy.texts);
+    out << json_text(json) << '\n';
+    return;
+  }
+  if (copy.is_done())
+    out << fmt::format("made {} from {}\n", escaped_name(copy.to), escaped_name(copy.from));
+  write_texts(err, copy, "nothing was made");
+}
+
+void write_export(std::ostream& out, Format format, const TenantExport& result) {
+  const TenantFileHeader& header = result.header;
+  if (format == Format::json) {
+    Json json = json_document("tenant export");
+    json["schema"] = header.schema;
+    json["slug"] = or_null(header.slug);
+    json["file"] = result.file;
+    json["mark"] = or_null(header.mark);
+    json["created_at"] = header.created_at;
+    json["server_version"] = header.server_version;
+    json["bytes"] = header.payload_size;
+    json["sha256"] = header.sha256;
+    out << json_text(json) << '\n';
+    return;
+  }
+  out << fmt::format("exported {} to {}: {}, sha256 {}\n", escaped_name(header.schema),
+                     escaped_name(result.file), size_text(header.payload_size), header.sha256);
+}
+
 }  // namespace tenantctl

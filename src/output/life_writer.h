@@ -10,6 +10,7 @@
 #include "output/format.h"
 #include "tenant/schema_facts.h"
 #include "tenant/stored_texts.h"
+#include "tenant/tenant_file.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl {
@@ -70,6 +71,17 @@ struct TenantRename {
 };
 /// Texts go to `err` for people, as what is to be mended.
 void write_rename(std::ostream& out, std::ostream& err, Format format, const TenantRename& result);
+
+struct TenantExport {
+  std::string file;
+  TenantFileHeader header;
+};
+void write_export(std::ostream& out, Format format, const TenantExport& result);
+
+/// A tenant that was made out of another's dump.
+using TenantCopy = TenantRename;
+void write_copy(std::ostream& out, std::ostream& err, Format format, std::string_view command,
+                const TenantCopy& copy);
 
 /// `812 bytes`, `14.2 MB`: in powers of 1024, as PostgreSQL counts.
 std::string size_text(std::uint64_t bytes);

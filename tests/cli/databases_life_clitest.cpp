@@ -245,4 +245,14 @@ TEST_SUITE("cli/databases/grace") {
           "");
     CHECK(project.states() == "");
   }
+
+  TEST_CASE("what copies one schema refuses a database, and says what to do") {
+    DatabaseProject project;
+    project.write_abc();
+    project.create({"one"});
+    CHECK(fault(project.run({"tenant", "clone", "one", "twin"}), 2,
+                {"lives in database " + project.name_of("one"), "pg_dump of its database"}) == "");
+    CHECK(fault(project.run({"tenant", "export", "one", "--file", "f"}), 2,
+                {"lives in database", "pg_dump of its database"}) == "");
+  }
 }

@@ -309,6 +309,13 @@ TEST_SUITE("cli/rows drop") {
                 {"by its slug alone"}) == "");
     CHECK(fault(project.run({"tenant", "rename", "rows", "other"}), 2, {"a home of shared rows"}) ==
           "");
+    for (const std::string verb : {"clone", "export"}) {
+      const auto args = verb == "clone"
+                            ? std::vector<std::string>{"tenant", verb, "beta", "twin"}
+                            : std::vector<std::string>{"tenant", verb, "beta", "--file", "f"};
+      CHECK(fault(project.run(args), 2, {"shares the tables of schema rows", "COPY (SELECT"}) ==
+            "");
+    }
   }
 }
 
