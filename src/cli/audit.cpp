@@ -51,6 +51,9 @@ void add_tenants(AuditInput& input, const Fleet& fleet,
   known.insert(known.end(), input.rows_schemas.begin(), input.rows_schemas.end());
   for (const RegisteredTenant& tenant : registered) {
     known.emplace_back(tenant.schema);
+    // Nobody but its owner may use what was dropped.
+    if (tenant.schema.starts_with(SchemaName::dropped_prefix))
+      continue;
     input.tenants.push_back({.id = tenant.id,
                              .name = tenant.slug,
                              .isolation = tenant.isolation,

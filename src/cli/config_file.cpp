@@ -26,8 +26,9 @@ void collect_keys(const CLI::App& command, std::set<std::string>& keys) {
   }
 }
 
-bool has_option(const CLI::App& command, const std::string& key) {
-  return command.get_option_no_throw("--" + key) != nullptr;
+bool takes_key(const CLI::App& command, const std::string& key) {
+  const CLI::Option* option = command.get_option_no_throw("--" + key);
+  return option != nullptr && option->get_configurable();
 }
 
 // The commands as they were given: `tenant`, `create`.
@@ -108,7 +109,7 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
                        near ? fmt::format("Did you mean {}?", *near)
                             : "Every long option is a key; tenantctl --help lists them.");
     }
-    if (chain.empty() || !has_option(*chain.back(), key) || is_set_in_environment(key))
+    if (chain.empty() || !takes_key(*chain.back(), key) || is_set_in_environment(key))
       continue;
     for (const CLI::App* command : chain)
       item.parents.push_back(command->get_name());

@@ -139,7 +139,7 @@ ExitCode run_history(const Context& context) {
   return ExitCode::ok;
 }
 
-const Revision& find_named(const RevisionFolder& folder, const std::string& name) {
+const Revision& revision_named(const RevisionFolder& folder, const std::string& name) {
   if (const Revision* repeatable = folder.find_repeatable(name))
     return *repeatable;
   const Target target = Target::parse(name);
@@ -153,7 +153,8 @@ const Revision& find_named(const RevisionFolder& folder, const std::string& name
 ExitCode run_show(const Context& context, const std::string& name) {
   const Folders folders = read_folders(context);
   const Scope scope = context.settings.scope == "shared" ? Scope::shared : Scope::tenant;
-  write_revision_text(*context.out, context.settings.output, find_named(folders.of(scope), name));
+  write_revision_text(*context.out, context.settings.output,
+                      revision_named(folders.of(scope), name));
   return ExitCode::ok;
 }
 

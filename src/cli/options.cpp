@@ -7,8 +7,16 @@ namespace {
 
 const std::map<std::string, std::uint64_t>& duration_units() {
   static const std::map<std::string, std::uint64_t> units{
-      {"ms", 1}, {"s", 1'000}, {"min", 60'000}, {"h", 3'600'000}};
+      {"ms", 1}, {"s", 1'000}, {"min", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
   return units;
+}
+
+std::string duration_text(std::chrono::milliseconds value) {
+  constexpr std::int64_t day = 86'400'000;
+  const std::int64_t count = value.count();
+  if (count > 0 && count % day == 0)
+    return fmt::format("{}d", count / day);
+  return count % 1'000 == 0 ? fmt::format("{}s", count / 1'000) : fmt::format("{}ms", count);
 }
 
 }  // namespace
@@ -55,8 +63,7 @@ CLI::Option* add_duration(CLI::App& command, const std::string& names,
                                         "DURATION"))
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{86'400'000'000}))
       ->type_name("DURATION")
-      ->default_str(value.count() % 1'000 == 0 ? fmt::format("{}s", value.count() / 1'000)
-                                               : fmt::format("{}ms", value.count()))
+      ->default_str(duration_text(value))
       ->envname(variable_of(names));
 }
 
@@ -136,7 +143,7 @@ void describe_scope(CLI::App& command, Settings& settings, const std::string& he
   add_setting(command, "--scope", settings.scope, help)->check(CLI::IsMember({"shared", "tenant"}));
 }
 
-void describe_selection(CLI::App& command, Settings& settings) {
+void describe_filters(CLI::App& command, Settings& settings) {
   const auto describe = [](CLI::Option* option) { option->group("Selection"); };
   describe(add_setting(command, "--tenants", settings.tenants,
                        "only schemas that match the pattern, * and ? (repeatable)"));
@@ -144,6 +151,28 @@ void describe_selection(CLI::App& command, Settings& settings) {
                        "not the schemas that match the pattern (repeatable)"));
   describe(add_setting(command, "--tenants-file", settings.tenants_file,
                        "only the schemas named in the file, one a line; - is standard input"));
+  const CLI::IsMember states({"provisioning", "ready", "suspended", "archived", "deleting"});
+  describe(add_setting(command, "--state", settings.states,
+                       "only tenants that the registry has in this state (repeatable)")
+               ->check(states));
+  describe(add_setting(command, "--exclude-state", settings.exclude_states,
+                       "not the tenants that the registry has in this state (repeatable)")
+               ->check(states));
+  // What `tenant create` gives a tenant must not choose tenants as well, by variable or file.
+  describe(add_setting(command, "--tier", settings.tiers,
+                       "only tenants that the registry has in this tier (repeatable)")
+               ->envname("TENANTCTL_ONLY_TIER")
+               ->configurable(false));
+  describe(add_setting(command, "--isolation", settings.isolations,
+                       "only tenants that the registry has with this isolation (repeatable)")
+               ->check(CLI::IsMember({"schema", "database", "rows"}))
+               ->envname("TENANTCTL_ONLY_ISOLATION")
+               ->configurable(false));
+}
+
+void describe_selection(CLI::App& command, Settings& settings) {
+  const auto describe = [](CLI::Option* option) { option->group("Selection"); };
+  describe_filters(command, settings);
   describe(add_switch(command, "--only-behind", settings.only_behind,
                       "only schemas that have something to do"));
   describe(add_setting(command, "--only-failed", settings.only_failed,

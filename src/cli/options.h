@@ -18,7 +18,7 @@ template <>
 CLI::Option* add_setting(CLI::App& command, const std::string& names,
                          std::vector<std::string>& value, const std::string& help);
 
-/// `--lock-timeout 2s`: a number with ms, s, min or h; a bare number is milliseconds.
+/// `--lock-timeout 2s`: a number with ms, s, min, h or d; a bare number is milliseconds.
 CLI::Option* add_duration(CLI::App& command, const std::string& names,
                           std::chrono::milliseconds& value, const std::string& help);
 CLI::Option* add_switch(CLI::App& command, const std::string& names, bool& value,
@@ -33,7 +33,8 @@ void describe_folder(CLI::App& command, Settings& settings);
 void describe_connection(CLI::App& command, Settings& settings);
 void describe_question(CLI::App& command, Settings& settings);  ///< output, connection, --quiet
 void describe_numbering(CLI::App& command, Settings& settings);
-void describe_selection(CLI::App& command, Settings& settings);  ///< --tenants, --exclude, ...
+void describe_filters(CLI::App& command, Settings& settings);    ///< --tenants, --state, ...
+void describe_selection(CLI::App& command, Settings& settings);  ///< and by what is to do there
 void describe_schemas(CLI::App& command, Settings& settings);    ///< --schema, repeatable
 void describe_scope(CLI::App& command, Settings& settings, const std::string& help);
 void describe_run(CLI::App& command, Settings& settings);    ///< how revisions run

@@ -104,7 +104,8 @@ class Keeper {
 void refuse_selection(const Context& context, bool has_target) {
   const Settings& settings = context.settings;
   const bool selects = selection(context).is_filter() || settings.only_behind ||
-                       !settings.only_failed.empty() || !settings.tenants_file.empty();
+                       !settings.exclude_states.empty() || !settings.only_failed.empty() ||
+                       !settings.tenants_file.empty();
   if (has_target || selects) {
     throw UsageError("a plan says itself which schemas go where",
                      has_target ? "Leave TARGET out; tenantctl plan takes one."

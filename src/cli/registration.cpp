@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/options.h"
 #include "cli/tenants.h"
 
 namespace tenantctl::cli {
@@ -20,6 +21,19 @@ void refuse_ready(SchemaReport& schema, const Error& error) {
 }
 
 }  // namespace
+
+void describe_newcomer(CLI::App& command, NewcomerOptions& options) {
+  const auto describe = [](CLI::Option* option) { option->group("Registry"); };
+  describe(add_setting(command, "--slug", options.slug, "identifier; else the schema's name"));
+  describe(add_setting(command, "--name", options.name, "name for people; else the schema's"));
+  describe(add_setting(command, "--tier", options.traits.tier, "tier")->capture_default_str());
+  describe(add_setting(command, "--metadata", options.traits.metadata, "JSON object of your own")
+               ->capture_default_str());
+  describe(add_setting(command, "--runtime-role", options.runtime_role,
+                       "role as which sessions work: its name, or per-tenant for one each"));
+  describe(add_setting(command, "--runtime-member", options.members,
+                       "role that may become the tenants' own, the application's (repeatable)"));
+}
 
 void check_newcomer(const NewcomerOptions& options, std::size_t names) {
   if ((!options.slug.empty() || !options.name.empty()) && names != 1) {
@@ -103,7 +117,7 @@ void Registration::read_roles(Session& session) {
       throw UsageError(fmt::format("the tenant of schema {} works as a role that a new tenant "
                                    "would be given by its name",
                                    schema),
-                       "It was renamed. Name a role with --runtime-role NAME.");
+                       "It was renamed or dropped. Name a role with --runtime-role NAME.");
     }
   }
 }
@@ -167,6 +181,8 @@ void Registration::take_over(const RegisteredTenant& tenant) {
       fmt::format("tenant {} is registered already: {}{}", tenant.slug, tenant.state,
                   tenant.schema.empty() ? "" : fmt::format(", in schema {}", tenant.schema)),
       tenant.is_being_made ? "Another run is making it. Nothing was made."
+      : tenant.is_kept     ? "tenantctl tenant undrop brings it back, tenant purge frees the name. "
+                             "Nothing was made."
                            : "tenantctl tenant list shows all. Nothing was made.");
 }
 

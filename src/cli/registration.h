@@ -24,6 +24,9 @@ struct NewcomerOptions {
   bool has_own_roles() const { return runtime_role == own_role; }
 };
 
+/// --slug, --name, --tier, --metadata, --runtime-role, --runtime-member.
+void describe_newcomer(CLI::App& command, NewcomerOptions& options);
+
 /// Throws UsageError for what no registry would take, before any connection is made.
 void check_newcomer(const NewcomerOptions& options, std::size_t names);
 

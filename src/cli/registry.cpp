@@ -75,8 +75,8 @@ RegistryFindings compare(const std::vector<RegisteredTenant>& tenants,
   compare_places(places, fleet, findings);
   for (const RegisteredTenant& tenant : tenants) {
     const bool is_unfinished = (tenant.state == "provisioning" && !tenant.is_being_made) ||
-                               (tenant.state == "deleting" && tenant.is_elsewhere());
-    if (tenant.is_elsewhere() && is_unfinished)
+                               (tenant.state == "deleting" && !tenant.is_here() && !tenant.is_kept);
+    if (!tenant.is_here() && is_unfinished)
       findings.unfinished.push_back(tenant.slug);
     const bool has_home = std::ranges::any_of(
         places, [&tenant](const TenantPlace& place) { return is_home_of(place, tenant); });
@@ -117,7 +117,9 @@ void tell_bare_apart(Session& session, const std::vector<RegisteredTenant>& tena
     if (at == findings.missing.end() || found == nullptr ||
         found->state == FoundSchema::State::missing)
       continue;
-    findings.unversioned.push_back(tenant.slug);
+    // A dropped tenant's schema is kept out of the fleet.
+    if (tenant.state != "deleting")
+      findings.unversioned.push_back(tenant.slug);
     findings.missing.erase(at);
   }
   std::ranges::sort(findings.unversioned);
@@ -129,7 +131,7 @@ void find_databases(Session& session, const Context& context,
   std::vector<std::string> names;
   const auto is_meant = [](const RegisteredTenant& tenant) {
     return tenant.is_elsewhere() && tenant.cluster.empty() && tenant.state != "provisioning" &&
-           tenant.state != "deleting";
+           (tenant.state != "deleting" || tenant.is_kept);
   };
   for (const RegisteredTenant& tenant : tenants) {
     if (is_meant(tenant))

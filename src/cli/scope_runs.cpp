@@ -130,17 +130,14 @@ bool may_follow(const Workplace& place, const Report& report) {
 
 // Selected tenants that were not there when the fleet was read last, and have something to do.
 ScopeRun plan_newcomers(const Workplace& place, Fleet& known) {
-  const Settings& settings = place.context.settings;
   place.session.revive();
   Fleet fleet = place.session.everywhere();
   fleet.remove(known);
   known.add_names(fleet);
-  Selection chosen;
-  chosen.tenants = settings.tenants;
-  chosen.excludes = settings.excludes;
+  const Selection chosen = selection(place.context);
   return plan_tenants(
       {place.context, place.session, place.folders, place.migration, place.shared_scope},
-      {fleet, matching_tenants(fleet, chosen, settings.shared_schema), true});
+      {fleet, place.session.match(fleet, chosen), true});
 }
 
 void carry_out_newcomers(const Workplace& place, ScopeRun& run, ScopeRun& newcomers) {

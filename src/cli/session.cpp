@@ -235,6 +235,10 @@ Selection selection(const Context& context) {
   Selection selection{.schemas = settings.schemas,
                       .tenants = settings.tenants,
                       .excludes = settings.excludes,
+                      .registry = {.states = settings.states,
+                                   .exclude_states = settings.exclude_states,
+                                   .tiers = settings.tiers,
+                                   .isolations = settings.isolations},
                       .only_behind = settings.only_behind};
   if (!settings.tenants_file.empty()) {
     for (std::string& name : read_names(settings.tenants_file, "tenants file"))
@@ -410,6 +414,8 @@ Fleet Session::shared_named(const std::vector<std::string>& names) {
 void Session::add_elsewhere(Fleet& all) {
   std::size_t unfinished = 0;
   for (const RegisteredTenant& tenant : tenant_registry(context_, *this).elsewhere()) {
+    if (tenant.is_kept)
+      continue;
     if (is_unfinished(tenant)) {
       ++unfinished;
     } else {
@@ -437,12 +443,13 @@ Fleet Session::named(const std::vector<std::string>& names) {
     if (!tenant.is_elsewhere())
       continue;
     if (is_unfinished(tenant)) {
+      const std::string verb = tenant.state == "deleting" ? "purge"
+                               : tenant.state == "moving" ? "move"
+                                                          : "create";
       throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
-                       fmt::format("tenantctl tenant {} {} finishes it.",
-                                   tenant.state == "deleting" ? "drop"
-                                   : tenant.state == "moving" ? "move"
-                                                              : "create",
-                                   tenant.slug));
+                       tenant.is_kept
+                           ? fmt::format("tenantctl tenant undrop {} brings it back.", tenant.slug)
+                           : fmt::format("tenantctl tenant {} {} finishes it.", verb, tenant.slug));
     }
     std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
       return one.schema == tenant.slug || one.schema == tenant.place();
@@ -456,6 +463,10 @@ Fleet Session::named(const std::vector<std::string>& names) {
 std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
   std::vector<std::uint32_t> selected =
       select_tenants(fleet, chosen, context_.settings.shared_schema);
+  filter(selected, fleet, chosen);
+  if (selected.empty() && chosen.registry.asks_for_rows()) {
+    throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
+  }
   if (context_.settings.only_failed.empty())
     return selected;
   RunLedger runs = ledger();
@@ -465,6 +476,30 @@ std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& 
     return !std::binary_search(unfinished.begin(), unfinished.end(), fleet.schemas[i].schema);
   });
   return selected;
+}
+
+std::vector<std::uint32_t> Session::match(const Fleet& fleet, const Selection& chosen) {
+  auto selected = matching_tenants(fleet, chosen, context_.settings.shared_schema);
+  filter(selected, fleet, chosen);
+  return selected;
+}
+
+void Session::filter(std::vector<std::uint32_t>& selected, const Fleet& fleet,
+                     const Selection& chosen) {
+  if (chosen.registry.is_empty())
+    return;
+  TenantRegistry registry = tenant_registry(context_, *this);
+  if (!registry.is_installed()) {
+    throw UsageError(
+        "there is no registry in this database: tenants have neither state, tier nor isolation",
+        "tenantctl registry init --adopt makes it and registers who is there.");
+  }
+  RegisteredFleet registered{.tenants = registry.all(), .homes = {}};
+  for (TenantPlace& place : tenant_places(context_, *this).all()) {
+    if (place.is_home())
+      registered.homes.push_back(std::move(place.schema));
+  }
+  keep_registered(selected, fleet, chosen.registry, registered);
 }
 
 RunRecorder::Options Session::recorder_options() const {

@@ -53,8 +53,11 @@ class Session {
   /// schemas(), and where nothing here is called so, tenants in other databases, by slug or
   /// `database/schema`. Throws UsageError for one that is being made or dropped.
   Fleet named(const std::vector<std::string>& names);
-  /// select_tenants(), of those only what --only-failed leaves. Throws UsageError.
+  /// select_tenants(), of those what the registry's filters and --only-failed leave. Throws
+  /// UsageError.
   std::vector<std::uint32_t> select(const Fleet& fleet, const Selection& chosen);
+  /// matching_tenants(), of those what the registry's filters leave: perhaps none.
+  std::vector<std::uint32_t> match(const Fleet& fleet, const Selection& chosen);
   std::vector<Standing> standings(const Fleet& fleet, const std::vector<std::uint32_t>& selected,
                                   const RevisionFolder& folder);
 
@@ -87,6 +90,7 @@ class Session {
 
  private:
   void add_elsewhere(Fleet& all);
+  void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);
   void check_server();
   void warn_about_connection() const;
   std::size_t jobs(const std::optional<ServerRoom>& room) const;

@@ -33,6 +33,10 @@ struct Settings {
   std::vector<std::string> tenants;
   std::vector<std::string> excludes;
   std::string tenants_file;
+  std::vector<std::string> states;          ///< of the registry, any of which...
+  std::vector<std::string> exclude_states;  ///< ...or none of which
+  std::vector<std::string> tiers;
+  std::vector<std::string> isolations;
   bool only_behind = false;
   bool deep = false;        ///< trust no mark
   std::string only_failed;  ///< a run's id

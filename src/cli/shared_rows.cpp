@@ -196,22 +196,6 @@ void describe_home_tables(CLI::App& command, HomeTables& tables) {
               "table of a home of shared rows that is the same for all tenants (repeatable)");
 }
 
-std::vector<RegisteredTenant> take_rows_tenants(const Context& context, Session& session,
-                                                std::vector<std::string>& names) {
-  TenantRegistry registry = tenant_registry(context, session);
-  std::vector<RegisteredTenant> tenants;
-  if (!registry.is_installed())
-    return tenants;
-  for (RegisteredTenant& tenant : registry.find(names)) {
-    if (tenant.has_rows() && std::ranges::count(names, tenant.slug) > 0)
-      tenants.push_back(std::move(tenant));
-  }
-  std::erase_if(names, [&tenants](const std::string& name) {
-    return std::ranges::count(tenants, name, &RegisteredTenant::slug) > 0;
-  });
-  return tenants;
-}
-
 void check_erasable(const Context& context, Session& session,
                     const std::vector<RegisteredTenant>& tenants, const HomeTables& tables) {
   std::vector<std::string> homes;
@@ -238,21 +222,13 @@ void check_erasable(const Context& context, Session& session,
   }
 }
 
-std::vector<RowsDropped> drop_rows_tenants(const Context& context, Session& session,
-                                           const std::vector<RegisteredTenant>& tenants,
-                                           const HomeTables& tables) {
-  TenantRegistry registry = tenant_registry(context, session);
-  std::vector<RowsDropped> dropped;
-  for (const RegisteredTenant& tenant : tenants) {
-    registry.change_state({tenant.slug}, {"provisioning", "ready", "suspended", "archived"},
-                          "deleting", "");
-    RowEraser eraser(session.pipeline(), erased(tenant, tables), context.settings.answer_timeout);
-    dropped.push_back({.slug = tenant.slug,
-                       .home = tenant.schema,
-                       .tables = eraser.run(context.settings.lock_wait)});
-    registry.remove({tenant.slug});
-  }
-  return dropped;
+std::vector<ErasedRows> erase_rows(const Context& context, Session& session,
+                                   const RegisteredTenant& tenant, const HomeTables& tables) {
+  tenant_registry(context, session)
+      .change_state({tenant.slug}, {"provisioning", "ready", "suspended", "archived", "deleting"},
+                    "deleting", "");
+  RowEraser eraser(session.pipeline(), erased(tenant, tables), context.settings.answer_timeout);
+  return eraser.run(context.settings.lock_wait);
 }
 
 }  // namespace tenantctl::cli

@@ -7,6 +7,7 @@
 #include "cli/registration.h"
 #include "cli/session.h"
 #include "output/rows_writer.h"
+#include "tenant/tenant_registry.h"
 
 namespace tenantctl::cli {
 
@@ -30,18 +31,14 @@ struct HomeTables {
 };
 void describe_home_tables(CLI::App& command, HomeTables& tables);
 
-/// Takes the names out of `names` that are slugs of tenants who share a home, and returns them.
-std::vector<RegisteredTenant> take_rows_tenants(const Context& context, Session& session,
-                                                std::vector<std::string>& names);
-
 /// Throws UsageError, with the list, if a home has tables of which nobody can tell whose rows they
 /// hold.
 void check_erasable(const Context& context, Session& session,
                     const std::vector<RegisteredTenant>& tenants, const HomeTables& tables);
 
-/// Closes each tenant, deletes its rows, then its row of the registry. Given again, it goes on.
-std::vector<RowsDropped> drop_rows_tenants(const Context& context, Session& session,
-                                           const std::vector<RegisteredTenant>& tenants,
-                                           const HomeTables& tables);
+/// Closes the tenant for good and deletes its rows. Given again, it goes on. The row of the
+/// registry is still there behind it.
+std::vector<ErasedRows> erase_rows(const Context& context, Session& session,
+                                   const RegisteredTenant& tenant, const HomeTables& tables);
 
 }  // namespace tenantctl::cli

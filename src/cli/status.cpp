@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/scope_plan.h"
 #include "cli/session.h"
+#include "cli/status.h"
 #include "cli/survey.h"
 #include "output/result_writer.h"
 #include "revision/target.h"
@@ -68,9 +69,7 @@ void count_pending(StatusResult::Group& group, const Plan& plan) {
   }
 }
 
-bool is_at_head(const StatusResult::Group& group) {
-  return group.behind == 0 && group.repeatables == 0 && group.note.empty();
-}
+}  // namespace
 
 StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
                              const RevisionFolder& folder) {
@@ -97,6 +96,12 @@ StatusResult::Group group_of(const Standing& standing, const Fleet& fleet,
   for (const std::uint32_t i : standing.members)
     group.schemas.push_back(fleet.schemas[i].schema);
   return group;
+}
+
+namespace {
+
+bool is_at_head(const StatusResult::Group& group) {
+  return group.behind == 0 && group.repeatables == 0 && group.note.empty();
 }
 
 // Histories may differ in their order and still be the same to a reader.

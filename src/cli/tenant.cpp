@@ -84,11 +84,18 @@ void add_tenant(CLI::App& app, Context& context) {
   tenant->require_subcommand(1);
   add_tenant_create(*tenant, context);
   add_tenant_list(*tenant, context);
+  add_tenant_show(*tenant, context);
+  add_tenant_rename(*tenant, context);
   add_tenant_drop(*tenant, context);
+  add_tenant_undrop(*tenant, context);
+  add_tenant_purge(*tenant, context);
   add_tenant_move(*tenant, context);
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);
   add_tenant_states(*tenant, context);
+  add_tenant_export(*tenant, context);
+  add_tenant_import(*tenant, context);
+  add_tenant_clone(*tenant, context);
   add_example(*tenant, "tenantctl tenant create tenant_acme");
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cli/database_life.h"
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/registration.h"
@@ -191,20 +192,7 @@ void add_tenant_create(CLI::App& tenant, Context& context) {
       ->capture_default_str();
   add_setting(*command, "--home", options->home,
               "schema that tenants of shared rows share, made if it is missing; else the only one");
-  const auto describe = [](CLI::Option* option) { option->group("Registry"); };
-  describe(add_setting(*command, "--slug", options->newcomer.slug,
-                       "identifier; else the schema's name"));
-  describe(add_setting(*command, "--name", options->newcomer.name,
-                       "name for people; else the schema's"));
-  describe(add_setting(*command, "--tier", options->newcomer.traits.tier, "tier")
-               ->capture_default_str());
-  describe(add_setting(*command, "--metadata", options->newcomer.traits.metadata,
-                       "JSON object of your own")
-               ->capture_default_str());
-  describe(add_setting(*command, "--runtime-role", options->newcomer.runtime_role,
-                       "role as which sessions work: its name, or per-tenant for one each"));
-  describe(add_setting(*command, "--runtime-member", options->newcomer.members,
-                       "role that may become the tenants' own, the application's (repeatable)"));
+  describe_newcomer(*command, options->newcomer);
   describe_databases(*command, options->databases);
   describe_tenants(*command, context);
   describe_run(*command, context.settings);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <memory>
 #include <ostream>
 #include <sstream>
@@ -12,6 +11,7 @@
 
 #include "base/text.h"
 #include "cli/clusters.h"
+#include "cli/database_admin.h"
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/resident_gates.h"
@@ -20,33 +20,12 @@
 #include "revision/target.h"
 #include "rollout/plan_file.h"
 #include "rollout/site_visits.h"
-#include "tenant/databases.h"
 #include "tenant/name_series.h"
 
 namespace tenantctl::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::string_view in_use = "55006";
-
-Site main_site(const std::string& cluster) { return {.cluster = cluster, .database = {}}; }
-
-pq::ConnectOptions admin_options(const Session& session, const std::string& cluster,
-                                 const std::string& admin_url) {
-  pq::ConnectOptions options = session.connect_options(main_site(cluster));
-  if (!admin_url.empty())
-    options.url = admin_url;
-  return options;
-}
-
-// Who migrates there, and owns what is made.
-std::string role_of(Session& session, const std::string& cluster) {
-  if (cluster.empty())
-    return read_current_role(session.pipeline(), session.deadline());
-  SiteSession there(session.connect_options(main_site(cluster)));
-  return read_current_role(there.pipeline(), session.deadline());
-}
 
 Migration::Planner to_head() {
   return [](const RevisionFolder& folder, const History& history, Missing missing) {
@@ -328,7 +307,10 @@ class Newcomers {
     throw UsageError(fmt::format("tenant {} is registered already: {}, in {}", tenant.slug,
                                  tenant.state, tenant.place()),
                      tenant.is_being_made ? "Another run is making it. Nothing was made."
-                                          : "tenantctl tenant list shows all. Nothing was made.");
+                     : tenant.is_kept
+                         ? "tenantctl tenant undrop brings it back, tenant purge frees the name. "
+                           "Nothing was made."
+                         : "tenantctl tenant list shows all. Nothing was made.");
   }
 
   // Nothing is made at all where one of the names is taken.
@@ -361,7 +343,7 @@ class Newcomers {
           databases.create(name, options_.source);
           is_made = true;
         } catch (const pq::ServerError& error) {
-          if (!error.is(in_use) || pq::Clock::now() >= until)
+          if (!error.is(object_in_use) || pq::Clock::now() >= until)
             throw;
         }
       }
@@ -451,17 +433,6 @@ void check_options(const Context& context, const DatabaseNames& asked,
 
 }  // namespace
 
-DatabaseAdmin::DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
-                             const std::string& admin_url)
-    : DatabaseAdmin(context, admin_options(session, cluster, admin_url),
-                    role_of(session, cluster)) {}
-
-DatabaseAdmin::DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect,
-                             std::string owner)
-    : session_(connect),
-      owner_(std::move(owner)),
-      databases_(session_.pipeline(), owner_, context.settings.answer_timeout) {}
-
 // Both scopes, in these databases and nowhere else.
 Migration migration_in(const Folders& folders, const std::vector<NewTenant>& tenants) {
   Migration migration;
@@ -527,72 +498,6 @@ ExitCode create_databases(const Context& context, const Folders& folders,
     newcomers.abandon();
     throw;
   }
-}
-
-std::vector<RegisteredTenant> database_tenants(const Context& context, Session& session,
-                                               const std::vector<std::string>& names) {
-  const Fleet here = session.schemas(names);
-  if (!here.has_registry)
-    return {};
-  std::vector<std::string> missing;
-  for (const FoundSchema& found : here.schemas) {
-    if (found.state == FoundSchema::State::missing)
-      missing.push_back(found.schema);
-  }
-  std::vector<RegisteredTenant> tenants;
-  if (!missing.empty())
-    tenants = tenant_registry(context, session).find(missing);
-  std::erase_if(tenants, [](const RegisteredTenant& one) { return one.isolation != "database"; });
-  return tenants;
-}
-
-void check_droppable_databases(const Context& context, Session& session,
-                               const std::vector<RegisteredTenant>& tenants,
-                               const std::string& admin_url) {
-  std::map<std::string, std::vector<std::string>> by_cluster;
-  for (const RegisteredTenant& tenant : tenants)
-    by_cluster[tenant.cluster].push_back(tenant.database);
-  for (const auto& [cluster, names] : by_cluster) {
-    const std::string owner = role_of(session, cluster);
-    DatabaseAdmin admin(context, admin_options(session, cluster, admin_url), owner);
-    for (const FoundDatabase& found : admin.databases().find(names)) {
-      if (found.owner != owner) {
-        throw UsageError(fmt::format("database {} belongs to {}: it is not ours to drop",
-                                     found.name, found.owner),
-                         "Look at the tenant's row in the registry.");
-      }
-    }
-  }
-  for (const RegisteredTenant& tenant : tenants) {
-    if (tenant.is_being_made) {
-      throw UsageError(fmt::format("tenant {} is being made", tenant.slug),
-                       "Wait for the other run.");
-    }
-  }
-}
-
-void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
-                   const std::string& admin_url, bool force) {
-  TenantRegistry registry = tenant_registry(context, session);
-  DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
-                      role_of(session, tenant.cluster));
-  registry.change_state({tenant.slug}, {tenant.state}, "deleting", "");
-  try {
-    admin.databases().drop(tenant.database, force);
-  } catch (const pq::ServerError& error) {
-    // A refusal of the server's: all of it is still there.
-    if (tenant.state != "provisioning")
-      registry.change_state({tenant.slug}, {"deleting"}, tenant.state, "");
-    throw Error(fmt::format("database {} was not dropped: {}", tenant.database, error.what()),
-                error.is(in_use) ? "--force ends the sessions that are connected to it." : "");
-  }
-  registry.remove({tenant.slug});
-}
-
-void describe_admin(CLI::App& command, std::string& url) {
-  add_setting(command, "--admin-url", url,
-              "a connection that may create and drop databases; else the usual one")
-      ->group("Databases");
 }
 
 }  // namespace tenantctl::cli

@@ -28,23 +28,6 @@ struct DatabaseNames {
   std::string prefix;
 };
 
-/// A connection that is only there to create and drop databases, of a server (empty: the usual
-/// one), and the role that they are to belong to.
-class DatabaseAdmin {
- public:
-  DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
-                const std::string& admin_url);
-  DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect, std::string owner);
-
-  Databases& databases() { return databases_; }
-  const std::string& owner() const { return owner_; }
-
- private:
-  SiteSession session_;
-  std::string owner_;
-  Databases databases_;
-};
-
 /// Both scopes to head, in these tenants' databases and nowhere else. `tenants` must outlive it.
 Migration migration_in(const Folders& folders, const std::vector<NewTenant>& tenants);
 
@@ -60,22 +43,5 @@ void migrate_quietly(const Context& context, Session& session, const Folders& fo
 ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer);
-
-/// Those of `names` that are tenants with a database of their own, and no schema here.
-std::vector<RegisteredTenant> database_tenants(const Context& context, Session& session,
-                                               const std::vector<std::string>& names);
-
-/// Throws UsageError for a database that is not ours to drop.
-void check_droppable_databases(const Context& context, Session& session,
-                               const std::vector<RegisteredTenant>& tenants,
-                               const std::string& admin_url);
-
-/// Drops a tenant's database and its row. Registered as deleting meanwhile: dropping it again
-/// finishes what was stopped. Throws Error if somebody is connected, unless `force`.
-void drop_database(const Context& context, Session& session, const RegisteredTenant& tenant,
-                   const std::string& admin_url, bool force);
-
-/// --admin-url.
-void describe_admin(CLI::App& command, std::string& url);
 
 }  // namespace tenantctl::cli

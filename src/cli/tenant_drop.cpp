@@ -1,211 +1,190 @@
-#include <algorithm>
-#include <optional>
-#include <thread>
+#include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/dropping.h"
 #include "cli/options.h"
-#include "cli/shared_rows.h"
-#include "cli/tenant_databases.h"
-#include "cli/tenant_mover.h"
-#include "cli/tenants.h"
 #include "migrate/schema_drop.h"
-#include "output/folder_writer.h"
-#include "output/result_writer.h"
-#include "pq/server_error.h"
 
 namespace tenantctl::cli {
 namespace {
 
 struct DropOptions {
   std::vector<std::string> names;
-  HomeTables tables;
-  std::string admin_url;
-  bool force = false;
+  bool purges = false;
+  DropRules rules;
 };
 
-SchemaDrop drop_of(Session& session, const VersionTable& table, const Settings& settings) {
-  return {session.pipeline(), table, settings.version_table};
-}
+/// Finds out what the names, or a pattern, mean.
+class DropTargets {
+ public:
+  DropTargets(const Context& context, Session& session, TenantRegistry& registry)
+      : context_(context),
+        session_(session),
+        registry_(registry),
+        dropped_(dropped_tenants(context, session)),
+        places_(tenant_places(context, session).all()) {}
 
-// A table that only bears the version table's name is not worth losing its schema for.
-void check_readable(Session& session, const Context& context, const std::string& name) {
-  const VersionTable table(SchemaName::existing(name),
-                           table_options(context.settings, session.run_id()));
-  try {
-    read_history(session.pipeline(), table, session.deadline());
-  } catch (const pq::ServerError& error) {
-    throw UsageError(fmt::format("\"{}\" is no tenant: its version table cannot be read: {}", name,
-                                 error.what()),
-                     "DROP SCHEMA removes what tenantctl does not know.");
+  std::vector<DropTarget> named(const std::vector<std::string>& names) {
+    std::vector<DropTarget> targets;
+    for (const Named& tenant : find_named(registry_, names))
+      targets.push_back(target_of(tenant));
+    return targets;
   }
-}
 
-// Only what is ours: anything else of that name is not a tenant.
-void check_droppable(Session& session, const Context& context, const std::string& name) {
-  if (name == context.settings.shared_schema) {
-    throw UsageError(fmt::format("{} holds the shared scope: it is no tenant", name),
-                     "tenantctl downgrade base --scope shared takes it back.");
-  }
-  const Fleet fleet = session.schemas({name});
-  const FoundSchema& found = fleet.schemas.front();
-  if (found.state == FoundSchema::State::ours) {
-    check_readable(session, context, name);
-    return;
-  }
-  const bool missing = found.state == FoundSchema::State::missing;
-  throw UsageError(
-      fmt::format("\"{}\" is no tenant: {}", name,
-                  missing ? "there is no such schema" : "it has no version table of ours"),
-      missing ? "tenantctl tenant list shows all."
-              : "DROP SCHEMA removes what tenantctl does not know.");
-}
-
-bool is_there(Session& session, const std::string& name) {
-  return session.schemas({name}).schemas.front().state != FoundSchema::State::missing;
-}
-
-// After a loss nobody knows what became of the last DROP, until the schema is looked for again.
-void drop_tenant(const Context& context, Session& session, const std::string& name) {
-  const VersionTable table(SchemaName::existing(name),
-                           table_options(context.settings, session.run_id()));
-  constexpr int most_losses = 3;
-  std::optional<pq::Deadline> lost_at;
-  for (int losses = 0;;) {
-    try {
-      if (losses > 0) {
-        session.revive();
-        if (!is_there(session, name))
-          return;
-      }
-      drop_of(session, table, context.settings).run(0, session.deadline());
-      return;
-    } catch (const UnavailableError& error) {
-      // The lost session may still hold the lock; who else does was there before us.
-      const bool is_over =
-          lost_at && pq::Clock::now() - *lost_at >= context.settings.reconnect_timeout;
-      if (losses == 0)
-        throw;
-      if (is_over || signal_count() > 0) {
-        throw Error(fmt::format("whether {} was dropped is not known: {}", name, error.what()),
-                    "Run the command again: it goes on where it stopped.");
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    } catch (const pq::ServerError&) {
-      // It went while we looked.
-      if (losses == 0 || is_there(session, name))
-        throw;
-      return;
-    } catch (const pq::ConnectionLost& error) {
-      lost_at = lost_at.value_or(pq::Clock::now());
-      if (++losses == most_losses) {
-        throw Error(fmt::format("whether {} was dropped is not known: {}", name, error.what()),
-                    "Run the command again: it goes on where it stopped.");
-      }
+  // Those that an earlier try has put aside are told again, so that a pattern given twice is no
+  // mistake. Homes and the pool are no tenants.
+  std::vector<DropTarget> selected(const Selection& chosen) {
+    std::vector<DropTarget> targets;
+    rows_ = registry_.all();
+    add_dropped(targets, chosen);
+    add_rows(targets, chosen);
+    const Fleet fleet = session_.everywhere();
+    for (const std::uint32_t i : select_left(fleet, chosen, targets)) {
+      const FoundSchema& found = fleet.schemas[i];
+      const bool is_place =
+          std::ranges::find(places_, found.schema, &TenantPlace::schema) != places_.end();
+      if (!is_place)
+        targets.push_back(found.site == 0 ? DropTarget{.name = found.schema, .schema = found.schema}
+                                          : database_at(found.schema));
     }
+    if (targets.empty()) {
+      throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
+    }
+    return targets;
   }
-}
 
-// Who lives in the schemas. Read before anything is dropped: what is gone must not end in a
-// question.
-std::vector<RegisteredTenant> inhabitants(TenantRegistry& registry,
-                                          const std::vector<std::string>& schemas) {
-  if (!registry.is_installed())
-    return {};
-  std::vector<RegisteredTenant> tenants = registry.find(schemas);
-  std::erase_if(tenants, [&schemas](const RegisteredTenant& tenant) {
-    return !tenant.is_here() || std::ranges::find(schemas, tenant.schema) == schemas.end();
-  });
-  for (RegisteredTenant& tenant : tenants) {
-    // One role for many is nobody's own, and stays.
-    if (!tenant.runtime_role.empty() &&
-        registry.schemas_of_roles({tenant.runtime_role}).size() != 1)
-      tenant.runtime_role.clear();
+ private:
+  // Only what is ours: anything else of that name is not a tenant. What an earlier command, killed
+  // perhaps, has done already is no mistake.
+  DropTarget target_of(const Named& tenant) {
+    if (tenant.row && tenant.row->is_being_made) {
+      throw UsageError(fmt::format("tenant {} is being made by another run", tenant.row->slug),
+                       "Wait until it ends; nothing was dropped.");
+    }
+    if (tenant.row && tenant.row->has_rows())
+      return {.name = tenant.row->slug, .kind = DropTarget::Kind::rows, .row = tenant.row};
+    if (tenant.row && tenant.row->isolation == "database")
+      return {.name = tenant.row->slug, .kind = DropTarget::Kind::database, .row = tenant.row};
+    refuse_elsewhere(context_, tenant, "Drop the schema there, and the row in the registry.");
+    return schema_of(tenant);
   }
-  return tenants;
-}
 
-// Whoever lived there alone lives nowhere any more.
-void forget_dropped(const Context& context, Session& session,
-                    const std::vector<RegisteredTenant>& registered, const std::string& schema) {
-  const auto tenant = std::ranges::find(registered, schema, &RegisteredTenant::schema);
-  if (tenant == registered.end())
-    return;
-  if (!tenant->runtime_role.empty())
-    runtime_roles(context, session).drop(tenant->runtime_role);
-  tenant_registry(context, session).remove({tenant->slug});
-}
-
-// Of the names those that are homes of shared rows; a home goes when nobody lives there.
-std::vector<std::string> homes_to_drop(const Context& context, Session& session,
-                                       const std::vector<std::string>& names) {
-  std::vector<std::string> homes;
-  for (const TenantPlace& place : tenant_places(context, session).all()) {
-    if (std::ranges::count(names, place.schema) == 0)
-      continue;
-    if (!place.is_home()) {
-      throw UsageError(fmt::format("\"{}\" is of the pool, and nobody's yet", place.schema),
+  DropTarget schema_of(const Named& tenant) {
+    if (tenant.schema == context_.settings.shared_schema) {
+      throw UsageError(fmt::format("{} holds the shared scope: it is no tenant", tenant.schema),
+                       "tenantctl downgrade base --scope shared takes it back.");
+    }
+    const auto place = std::ranges::find(places_, tenant.schema, &TenantPlace::schema);
+    if (place != places_.end() && !place->is_home()) {
+      throw UsageError(fmt::format("\"{}\" is of the pool, and nobody's yet", place->schema),
                        "tenantctl tenant pool --keep 0 empties the pool.");
     }
-    homes.push_back(place.schema);
+    const bool is_home = place != places_.end();
+    const DroppedTenant* before = find_dropped(tenant);
+    const bool is_missing = !is_there(session_, tenant.schema);
+    const bool is_on_shelf = before != nullptr && (is_missing || before->schema == tenant.schema);
+    if (is_on_shelf)
+      return shelf(tenant.name, *before, tenant.row);
+    if (is_missing && tenant.row)
+      return {.name = tenant.row->slug, .kind = DropTarget::Kind::row, .row = tenant.row};
+    if (!is_home || !is_missing)
+      check_is_ours(context_, session_, tenant.schema);
+    return {.name = tenant.name,
+            .kind = is_home ? DropTarget::Kind::home : DropTarget::Kind::schema,
+            .schema = tenant.schema,
+            .row = tenant.row};
   }
-  return homes;
-}
 
-void close_homes(const Context& context, Session& session, const std::vector<std::string>& homes) {
-  for (const std::string& home : homes) {
-    if (tenant_places(context, session).close_home(home))
-      continue;
-    throw UsageError(fmt::format("\"{}\" is a home of shared rows, and tenants live there", home),
-                     "Drop them first, by their slugs. Nothing was dropped.");
+  static DropTarget shelf(const std::string& name, const DroppedTenant& dropped,
+                          std::optional<RegisteredTenant> row) {
+    return {.name = name,
+            .kind = DropTarget::Kind::shelf,
+            .schema = dropped.schema,
+            .row = std::move(row),
+            .dropped = dropped};
   }
-}
+
+  const DroppedTenant* find_dropped(const Named& tenant) const {
+    const auto at = std::ranges::find_if(dropped_, [&tenant](const DroppedTenant& one) {
+      return one.schema == tenant.schema || one.name == tenant.name;
+    });
+    return at == dropped_.end() ? nullptr : &*at;
+  }
+
+  DropTarget database_at(const std::string& place) const {
+    const auto row = std::ranges::find(rows_, place, &RegisteredTenant::place);
+    return {.name = row->slug, .kind = DropTarget::Kind::database, .row = *row};
+  }
+
+  void add_dropped(std::vector<DropTarget>& targets, const Selection& chosen) const {
+    for (const DroppedTenant& before : dropped_) {
+      const auto row = std::ranges::find_if(rows_, [&before](const RegisteredTenant& tenant) {
+        return tenant.is_here() && tenant.schema == before.schema;
+      });
+      const bool is_known = row != rows_.end();
+      const bool passes =
+          is_known ? chosen.registry.passes(*row) : !chosen.registry.asks_for_rows();
+      if (passes && chosen.takes(before.name, is_known ? row->slug : ""))
+        targets.push_back(shelf(before.name, before, std::nullopt));
+    }
+  }
+
+  void add_rows(std::vector<DropTarget>& targets, const Selection& chosen) const {
+    for (const RegisteredTenant& tenant : rows_) {
+      const bool is_away = tenant.isolation == "database" && tenant.state == "deleting";
+      if ((tenant.has_rows() || is_away) && chosen.registry.passes(tenant) &&
+          chosen.takes(tenant.has_rows() ? "" : tenant.place(), tenant.slug)) {
+        targets.push_back(
+            {.name = tenant.slug,
+             .kind = tenant.has_rows() ? DropTarget::Kind::rows : DropTarget::Kind::database,
+             .row = tenant});
+      }
+    }
+  }
+
+  // A name that was found already is none that the fleet must have.
+  std::vector<std::uint32_t> select_left(const Fleet& fleet, Selection chosen,
+                                         const std::vector<DropTarget>& done) {
+    const bool names_some = !chosen.schemas.empty();
+    std::erase_if(chosen.schemas, [&done](const std::string& name) {
+      return std::ranges::find(done, name, &DropTarget::name) != done.end();
+    });
+    if (names_some && chosen.schemas.empty())
+      return {};
+    return done.empty() || names_some ? session_.select(fleet, chosen)
+                                      : session_.match(fleet, chosen);
+  }
+
+  const Context& context_;
+  Session& session_;
+  TenantRegistry& registry_;
+  std::vector<DroppedTenant> dropped_;
+  std::vector<TenantPlace> places_;
+  std::vector<RegisteredTenant> rows_;  ///< where a pattern selects
+};
 
 ExitCode run_drop(const Context& context, const DropOptions& options) {
-  std::vector<std::string> names = options.names;
-  for (const std::string& name : names) {
-    if (!TenantRegistry::is_slug(name))
-      SchemaName::existing(name);
+  const Selection chosen = selection(context);
+  const bool selects = chosen.is_filter() || !chosen.registry.is_empty();
+  if (options.names.empty() == !selects) {
+    throw UsageError(selects ? "tenants are named twice" : "tenant drop needs a name",
+                     "Give names, or select tenants with --tenants, --tenants-file, --state ...");
   }
-  Session session(context);
-  refuse_moving(context, session, names);
-  const auto sharing = take_rows_tenants(context, session, names);
-  const auto databases = database_tenants(context, session, names);
-  std::erase_if(names, [&databases](const std::string& name) {
-    return std::ranges::any_of(databases, [&name](const RegisteredTenant& tenant) {
-      return tenant.slug == name || tenant.place() == name;
-    });
-  });
-  if (databases.empty() && options.force) {
-    throw UsageError("--force is for tenants with a database of their own",
-                     "A schema is dropped whoever is connected.");
-  }
-  for (const std::string& name : names)
+  for (const std::string& name : options.names)
     SchemaName::existing(name);
-  const std::vector<std::string> homes = homes_to_drop(context, session, names);
-  for (const std::string& name : names)
-    check_droppable(session, context, name);
-  check_erasable(context, session, sharing, options.tables);
-  check_droppable_databases(context, session, databases, options.admin_url);
-  if (!confirm(context,
-               fmt::format("Drop {} with everything in {}?", fmt::join(options.names, ", "),
-                           options.names.size() == 1 ? "it" : "them"))) {
-    throw UsageError("not confirmed: nothing was dropped");
-  }
-  TenantRegistry registry = tenant_registry(context, session);
-  const std::vector<RegisteredTenant> registered = inhabitants(registry, names);
-  close_homes(context, session, homes);
-  for (const std::string& name : names) {
-    drop_tenant(context, session, name);
-    forget_dropped(context, session, registered, name);
-  }
-  for (const std::string& home : homes)
-    tenant_places(context, session).forget_home(home);
-  for (const RegisteredTenant& tenant : databases) {
-    drop_database(context, session, tenant, options.admin_url, options.force);
-    names.push_back(tenant.slug);
-  }
-  write_dropped(*context.out, context.settings.output, names,
-                drop_rows_tenants(context, session, sharing, options.tables));
-  return ExitCode::ok;
+  Session session(context);
+  Dropping dropping(context, session, options.rules);
+  DropTargets finder(context, session, dropping.registry());
+  const std::vector<DropTarget> targets =
+      selects ? finder.selected(chosen) : finder.named(options.names);
+  dropping.check(targets, options.purges);
+  ask_before(context, targets, options.purges);
+  EachTenant each(context);
+  return each.finish(each.run(names_of(targets), [&](std::size_t i) {
+    return options.purges ? dropping.purge(targets[i]) : dropping.put_aside(targets[i]);
+  }));
 }
 
 }  // namespace
@@ -219,7 +198,8 @@ void undo_failed_tenants(const Context& context, Session& session, Report& repor
                              table_options(context.settings, session.run_id()));
     try {
       session.revive();
-      drop_of(session, table, context.settings).run(0, session.deadline());
+      SchemaDrop(session.pipeline(), table, context.settings.version_table)
+          .run(0, session.deadline());
       schema.revision = 0;
       schema.steps = 0;
       if (schema.failure) {
@@ -230,27 +210,21 @@ void undo_failed_tenants(const Context& context, Session& session, Report& repor
       if (!schema.failure)
         schema.failure = std::make_unique<Failure>();
       schema.failure->hint = fmt::format(
-          "The unfinished schema could not be removed ({}): run tenantctl tenant drop {}.",
+          "The unfinished schema could not be removed ({}): run tenantctl tenant drop --purge {}.",
           error.what(), schema.schema);
     }
   }
 }
 
 void add_tenant_drop(CLI::App& tenant, Context& context) {
-  CLI::App* command = tenant.add_subcommand("drop", "remove a tenant with everything in it");
+  CLI::App* command =
+      tenant.add_subcommand("drop", "take a tenant out of the fleet; undrop brings it back");
   auto options = std::make_shared<DropOptions>();
-  command
-      ->add_option("NAME", options->names,
-                   "schema, or slug of a tenant of shared rows or with a database")
-      ->required();
-  describe_home_tables(*command, options->tables);
-  add_duration(*command, "--lock-wait", context.settings.lock_wait,
-               "patience with transactions that had entered a tenant of shared rows");
-  describe_admin(*command, options->admin_url);
-  add_switch(*command, "--force", options->force, "end the sessions that use the database")
-      ->group("Databases");
-  describe_tenants(*command, context);
-  add_switch(*command, "-y,--yes", context.settings.yes, "do not ask");
+  command->add_option("NAME", options->names, "tenant, by slug, schema or database/schema");
+  add_switch(*command, "--purge", options->purges,
+             "remove the tenant and everything in it at once, for good");
+  describe_filters(*command, context.settings);
+  describe_drop_rules(*command, context, options->rules);
   add_example(*command, "tenantctl tenant drop tenant_acme --yes");
   command->callback([&context, options] {
     context.run = [&context, options] { return run_drop(context, *options); };

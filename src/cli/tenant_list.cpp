@@ -1,104 +1,186 @@
 #include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <unordered_map>
 
+#include "cli/dropping.h"
 #include "cli/options.h"
 #include "cli/survey.h"
-#include "cli/tenants.h"
-#include "output/folder_writer.h"
+#include "cli/tenant_marks.h"
+#include "output/life_writer.h"
 #include "output/result_writer.h"
 
 namespace tenantctl::cli {
 namespace {
 
-std::string state_text(const FoundSchema& found, bool marked) {
-  switch (found.state) {
-    case FoundSchema::State::ours:
-      return marked ? "ok" : "unmarked";
-    case FoundSchema::State::foreign:
-      return "foreign";
-    case FoundSchema::State::bare:
-      return "unmarked";
-    case FoundSchema::State::away:
-      return "unavailable";
-    case FoundSchema::State::missing:
-      break;
-  }
-  return "missing";
-}
-
-// What stands there for others says so, if there is nothing worse to say.
-void tell_places(const std::vector<TenantPlace>& places, TenantList& list) {
-  for (TenantList::Tenant& tenant : list.tenants) {
-    const auto place = std::ranges::find(places, tenant.schema, &TenantPlace::schema);
-    if (place != places.end() && tenant.state == "ok")
-      tenant.state = place->is_home() ? "home" : "pool";
-  }
-}
-
-std::string state_text(Standing::State state) {
-  switch (state) {
-    case Standing::State::marked:
-    case Standing::State::lying:
-    case Standing::State::dropping:
-      return "ok";
-    case Standing::State::unmarked:
-    case Standing::State::bare:
-    case Standing::State::broken:
-      return "unmarked";
-    case Standing::State::foreign:
-      return "foreign";
-    case Standing::State::missing:
-      return "missing";
-    case Standing::State::unavailable:
-      break;
-  }
-  return "unavailable";
-}
-
-// Those in other databases, which have to be looked into.
-TenantList list_elsewhere(const Context& context, Session& session, const Fleet& fleet,
-                          const std::vector<std::uint32_t>& selected,
-                          const RevisionFolder& folder) {
-  SurveyPart away{.fleet = &fleet, .members = {}, .folder = &folder};
-  for (const std::uint32_t i : selected) {
-    if (fleet.schemas[i].site != 0)
-      away.members.push_back(i);
-  }
-  TenantList list;
-  if (away.members.empty())
-    return list;
-  const auto standings =
-      survey(session, context, {away}, {.reading = marks_reading(context, session)});
-  for (const Standing& standing : standings.front()) {
-    const std::string state = state_text(standing.state);
-    const bool is_known = state == "ok" || standing.state == Standing::State::unmarked;
-    for (const std::uint32_t i : standing.members) {
-      list.tenants.push_back(
-          {.schema = fleet.schemas[i].schema,
-           .revision = is_known ? revision_text(folder, standing.mark.head) : "-",
-           .state = state});
+/// The list on its way: who the fleet has, and who is in the registry alone.
+class Listing {
+ public:
+  Listing(const Context& context, Session& session, const RevisionFolder& folder)
+      : context_(context),
+        session_(session),
+        folder_(folder),
+        chosen_(selection(context)),
+        fleet_(session.everywhere()),
+        places_(tenant_places(context, session).all()) {
+    TenantRegistry registry = tenant_registry(context, session);
+    list_.has_registry = registry.is_installed();
+    registered_ = registry.all();
+    for (const RegisteredTenant& tenant : registered_) {
+      if (!tenant.has_rows())
+        rows_.emplace(tenant.place(), &tenant);
     }
   }
-  return list;
-}
+
+  TenantList take() {
+    const bool asks_registry = list_.has_registry && context_.settings.only_failed.empty();
+    if (asks_registry)
+      add_absent();
+    if (asks_for_dropped())
+      add_dropped();
+    // Those the catalog knows by itself: no registry is needed to see them.
+    const bool asks_for_them_alone = asks_for_dropped() && chosen_.registry.states.size() == 1;
+    if (asks_for_them_alone && !list_.has_registry)
+      return std::move(list_);
+    const bool must_find = list_.tenants.empty() && !asks_for_them_alone;
+    add_found(must_find ? session_.select(fleet_, chosen_) : session_.match(fleet_, chosen_));
+    std::ranges::sort(list_.tenants, {}, [](const TenantList::Tenant& tenant) {
+      return std::pair(std::string_view(tenant.schema), slug_of(tenant));
+    });
+    return std::move(list_);
+  }
+
+ private:
+  static std::string_view slug_of(const TenantList::Tenant& tenant) {
+    return tenant.registered ? std::string_view(tenant.registered->slug) : std::string_view();
+  }
+
+  bool asks_for_dropped() const {
+    return std::ranges::count(chosen_.registry.states, "deleting") > 0;
+  }
+
+  // Who was dropped is in no fleet: shown to those who ask.
+  void add_dropped() {
+    for (const DroppedTenant& one : dropped_tenants(context_, session_)) {
+      const auto row = rows_.find(one.schema);
+      const bool is_known = row != rows_.end();
+      if (!chosen_.takes(one.name, is_known ? row->second->slug : "") ||
+          (is_known && !chosen_.registry.passes(*row->second)))
+        continue;
+      TenantList::Tenant tenant{.schema = one.schema,
+                                .revision = "-",
+                                .state = "dropped",
+                                .dropped = TenantList::Dropped{.name = one.name, .at = one.at}};
+      if (is_known)
+        tenant.registered = *row->second;
+      list_.tenants.push_back(std::move(tenant));
+    }
+  }
+
+  // Tenants that share a home, live where nobody looks yet, or have lost their schema.
+  void add_absent() {
+    for (const RegisteredTenant& tenant : registered_) {
+      const std::string place = tenant.has_rows() ? "" : tenant.place();
+      const bool is_in_fleet = !tenant.has_rows() && fleet_.find(place) != nullptr;
+      const bool is_on_shelf = tenant.is_here() && place.starts_with(SchemaName::dropped_prefix);
+      const bool is_unasked = tenant.is_kept && !asks_for_dropped();
+      if (is_in_fleet || is_on_shelf || is_unasked || !chosen_.registry.passes(tenant) ||
+          !chosen_.takes(place, tenant.slug))
+        continue;
+      list_.tenants.push_back(
+          tenant.has_rows() ? in_home(tenant)
+                            : TenantList::Tenant{.schema = place,
+                                                 .revision = "-",
+                                                 .state = tenant.is_kept          ? "dropped"
+                                                          : tenant.is_elsewhere() ? "elsewhere"
+                                                                                  : "missing",
+                                                 .registered = tenant});
+    }
+  }
+
+  TenantList::Tenant in_home(const RegisteredTenant& tenant) const {
+    if (tenant.is_kept)
+      return {.schema = tenant.schema, .revision = "-", .state = "dropped", .registered = tenant};
+    const FoundSchema* home = fleet_.find(tenant.schema);
+    TenantList::Tenant one{
+        .schema = tenant.schema, .revision = "-", .state = "missing", .registered = tenant};
+    if (home != nullptr)
+      place_at(one, *home);
+    return one;
+  }
+
+  void place_at(TenantList::Tenant& tenant, const FoundSchema& found) const {
+    const auto mark = Mark::parse(fleet_.comment_of(found));
+    tenant.state = mark_text(found.state, mark.has_value());
+    if (mark)
+      tenant.revision = revision_text(folder_, mark->head);
+  }
+
+  TenantList::Tenant tenant_in(const FoundSchema& found) const {
+    TenantList::Tenant tenant{
+        .schema = found.schema, .revision = "-", .state = {}, .registered = std::nullopt};
+    if (const auto row = rows_.find(found.schema); row != rows_.end())
+      tenant.registered = *row->second;
+    return tenant;
+  }
+
+  void add_found(const std::vector<std::uint32_t>& selected) {
+    add_away(selected);
+    for (const std::uint32_t i : selected) {
+      const FoundSchema& found = fleet_.schemas[i];
+      if (found.site != 0)
+        continue;
+      TenantList::Tenant tenant = tenant_in(found);
+      place_at(tenant, found);
+      tell_purpose(tenant);
+      list_.tenants.push_back(std::move(tenant));
+    }
+  }
+
+  // What stands there for others says so, if there is nothing worse to say.
+  void tell_purpose(TenantList::Tenant& tenant) const {
+    const auto place = std::ranges::find(places_, tenant.schema, &TenantPlace::schema);
+    if (place != places_.end() && tenant.state == "ok")
+      tenant.state = place->is_home() ? "home" : "pool";
+  }
+
+  // Those in other databases have to be looked into.
+  void add_away(const std::vector<std::uint32_t>& selected) {
+    SurveyPart away{.fleet = &fleet_, .members = {}, .folder = &folder_};
+    std::ranges::copy_if(selected, std::back_inserter(away.members),
+                         [this](std::uint32_t i) { return fleet_.schemas[i].site != 0; });
+    if (away.members.empty())
+      return;
+    const auto standings =
+        survey(session_, context_, {away}, {.reading = marks_reading(context_, session_)});
+    for (const Standing& standing : standings.front()) {
+      const std::string state = mark_text(standing.state);
+      const bool is_known = state == "ok" || standing.state == Standing::State::unmarked;
+      for (const std::uint32_t i : standing.members) {
+        TenantList::Tenant tenant = tenant_in(fleet_.schemas[i]);
+        tenant.state = state;
+        if (is_known)
+          tenant.revision = revision_text(folder_, standing.mark.head);
+        list_.tenants.push_back(std::move(tenant));
+      }
+    }
+  }
+
+  const Context& context_;
+  Session& session_;
+  const RevisionFolder& folder_;
+  Selection chosen_;
+  Fleet fleet_;
+  std::vector<TenantPlace> places_;
+  std::vector<RegisteredTenant> registered_;
+  std::unordered_map<std::string, const RegisteredTenant*> rows_;  ///< by place
+  TenantList list_;
+};
 
 ExitCode run_list(const Context& context) {
-  const Selection chosen = selection(context);
   const Folders folders = read_folders(context);
   Session session(context);
-  const Fleet fleet = session.everywhere();
-  const std::vector<std::uint32_t> selected = session.select(fleet, chosen);
-  TenantList list = list_elsewhere(context, session, fleet, selected, folders.tenant);
-  for (const std::uint32_t i : selected) {
-    const FoundSchema& found = fleet.schemas[i];
-    if (found.site != 0)
-      continue;
-    const auto mark = Mark::parse(fleet.comment_of(found));
-    list.tenants.push_back({.schema = found.schema,
-                            .revision = mark ? revision_text(folders.tenant, mark->head) : "-",
-                            .state = state_text(found, mark.has_value())});
-  }
-  tell_places(tenant_places(context, session).all(), list);
-  std::ranges::sort(list.tenants, {}, &TenantList::Tenant::schema);
+  const TenantList list = Listing(context, session, folders.tenant).take();
   write_tenants(*context.out, context.settings.output, list);
   return std::ranges::count(list.tenants, "unavailable", &TenantList::Tenant::state) == 0
              ? ExitCode::ok
@@ -112,7 +194,7 @@ void add_tenant_list(CLI::App& tenant, Context& context) {
   describe_schemas(*command, context.settings);
   describe_selection(*command, context.settings);
   describe_tenants(*command, context);
-  add_example(*command, "tenantctl tenant list --tenants 'tenant_a*'");
+  add_example(*command, "tenantctl tenant list --tenants 'tenant_a*' --state ready");
   command->callback([&context] { context.run = [&context] { return run_list(context); }; });
 }
 

@@ -21,17 +21,6 @@ struct StateOptions {
   std::string reason;
 };
 
-const RegisteredTenant* find_tenant(const std::vector<RegisteredTenant>& tenants,
-                                    const std::string& name) {
-  const auto by_slug = std::ranges::find(tenants, name, &RegisteredTenant::slug);
-  if (by_slug != tenants.end())
-    return &*by_slug;
-  const auto by_schema = std::ranges::find_if(tenants, [&name](const RegisteredTenant& tenant) {
-    return tenant.is_here() && tenant.schema == name;
-  });
-  return by_schema == tenants.end() ? nullptr : &*by_schema;
-}
-
 // All are found before the first is changed.
 std::vector<std::string> slugs_of(TenantRegistry& registry, const std::vector<std::string>& names) {
   if (!registry.is_installed()) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "cli/registration.h"
 #include "cli/session.h"
@@ -25,6 +28,18 @@ inline TenantPlaces tenant_places(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
 
+/// Who is called so, by slug, or else by schema or `database/schema`; nullptr if nobody is.
+inline const RegisteredTenant* find_tenant(const std::vector<RegisteredTenant>& tenants,
+                                           const std::string& name) {
+  const auto by_slug = std::ranges::find(tenants, name, &RegisteredTenant::slug);
+  if (by_slug != tenants.end())
+    return &*by_slug;
+  const auto by_place = std::ranges::find_if(tenants, [&name](const RegisteredTenant& tenant) {
+    return !tenant.has_rows() && tenant.place() == name;
+  });
+  return by_place == tenants.end() ? nullptr : &*by_place;
+}
+
 /// Takes away again what was made of tenants that failed: a tenant is whole or not there.
 void undo_failed_tenants(const Context& context, Session& session, Report& report);
 
@@ -40,7 +55,14 @@ void describe_tenants(CLI::App& command, Context& context);
 /// Below `tenant`; the last one is suspend, resume and archive.
 void add_tenant_create(CLI::App& tenant, Context& context);
 void add_tenant_list(CLI::App& tenant, Context& context);
+void add_tenant_show(CLI::App& tenant, Context& context);
+void add_tenant_rename(CLI::App& tenant, Context& context);
 void add_tenant_drop(CLI::App& tenant, Context& context);
+void add_tenant_undrop(CLI::App& tenant, Context& context);
+void add_tenant_purge(CLI::App& tenant, Context& context);
+void add_tenant_export(CLI::App& tenant, Context& context);
+void add_tenant_import(CLI::App& tenant, Context& context);
+void add_tenant_clone(CLI::App& tenant, Context& context);
 void add_tenant_move(CLI::App& tenant, Context& context);
 void add_tenant_pool(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/text.h"
@@ -92,7 +93,7 @@ std::vector<std::string> SchemaDrop::some_relations(std::size_t most, pq::Deadli
   return drops;
 }
 
-void SchemaDrop::run(std::size_t most, pq::Deadline deadline) {
+void SchemaDrop::run(std::size_t most, pq::Deadline deadline, Alongside alongside) {
   if (most == 0) {
     most = capacity(deadline);
   }
@@ -114,7 +115,10 @@ void SchemaDrop::run(std::size_t most, pq::Deadline deadline) {
       }
     }
   }
-  run_locked({{.sql = fmt::format("DROP SCHEMA {} CASCADE", table_.schema().quoted())}}, deadline);
+  std::vector<pq::Message> messages = std::move(alongside.before);
+  messages.push_back({.sql = fmt::format("DROP SCHEMA {} CASCADE", table_.schema().quoted())});
+  std::ranges::move(alongside.behind, std::back_inserter(messages));
+  run_locked(std::move(messages), deadline);
 }
 
 }  // namespace tenantctl

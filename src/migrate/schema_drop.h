@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
+#include <vector>
 
 #include "migrate/version_table.h"
 #include "pq/pipeline.h"
@@ -23,8 +25,15 @@ class SchemaDrop {
   std::size_t capacity(pq::Deadline deadline);
   std::size_t relation_count(pq::Deadline deadline);
 
+  /// What is part of the transaction that removes the schema itself.
+  struct Alongside {
+    std::vector<pq::Message> before = {};
+    std::vector<pq::Message> behind = {};
+  };
+
   /// `most`: relations a transaction may take; capacity() if 0.
-  void run(std::size_t most, pq::Deadline deadline);
+  void run(std::size_t most, pq::Deadline deadline) { run(most, deadline, {}); }
+  void run(std::size_t most, pq::Deadline deadline, Alongside alongside);
 
  private:
   void run_locked(std::vector<pq::Message> messages, pq::Deadline deadline);

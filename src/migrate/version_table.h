@@ -22,6 +22,7 @@ inline constexpr std::string_view moved = "TC003";    ///< not where the plan sa
 inline constexpr std::string_view foreign = "TC004";  ///< the version table is not ours to write
 inline constexpr std::string_view escaped = "TC005";  ///< the revision's text ended its transaction
 inline constexpr std::string_view tampered = "TC006";  ///< the revision's text changed our rows
+inline constexpr std::string_view named = "TC007";     ///< stored texts say the name of a schema
 }  // namespace refusal
 
 /// How our transactions run; the same for every schema of a run.

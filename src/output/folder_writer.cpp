@@ -254,32 +254,4 @@ void write_current(std::ostream& out, Format format, const CurrentResult& result
   write_table(out, rows);
 }
 
-void write_tenants(std::ostream& out, Format format, const TenantList& list) {
-  if (format == Format::json) {
-    Json json = json_document("tenant list");
-    json["tenants"] = Json::array();
-    for (const TenantList::Tenant& tenant : list.tenants) {
-      json["tenants"].push_back(
-          Json{{"schema", tenant.schema}, {"revision", tenant.revision}, {"state", tenant.state}});
-    }
-    out << json_text(json) << '\n';
-    return;
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const TenantList::Tenant& tenant : list.tenants) {
-    rows.push_back({escaped_name(tenant.schema), tenant.revision, tenant.state});
-  }
-  write_table(out, rows);
-}
-
-void write_drop(std::ostream& out, Format format, const std::vector<std::string>& schemas) {
-  if (format == Format::json) {
-    Json json = json_document("tenant drop");
-    json["dropped"] = schemas;
-    out << json_text(json) << '\n';
-    return;
-  }
-  write_names(out, "dropped", schemas);
-}
-
 }  // namespace tenantctl

@@ -48,17 +48,4 @@ struct CurrentResult {
 };
 void write_current(std::ostream& out, Format format, const CurrentResult& result);
 
-/// The tenants of a fleet.
-struct TenantList {
-  struct Tenant {
-    std::string schema;
-    std::string revision;
-    std::string state;
-  };
-  std::vector<Tenant> tenants;
-};
-void write_tenants(std::ostream& out, Format format, const TenantList& list);
-
-void write_drop(std::ostream& out, Format format, const std::vector<std::string>& schemas);
-
 }  // namespace tenantctl

@@ -14,21 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::uint64_t rows_of(const RowsDropped& tenant) {
-  std::uint64_t rows = 0;
-  for (const ErasedRows& table : tenant.tables)
-    rows += table.rows;
-  return rows;
-}
-
-Json dropped_json(const RowsDropped& tenant) {
-  Json json{{"tenant", tenant.slug}, {"home", tenant.home}};
-  json["tables"] = Json::array();
-  for (const ErasedRows& table : tenant.tables)
-    json["tables"].push_back(Json{{"table", table.table}, {"rows", table.rows}});
-  return json;
-}
-
 }  // namespace
 
 void write_rows_created(std::ostream& out, Format format, const RowsCreated& created) {
@@ -50,36 +35,6 @@ void write_rows_created(std::ostream& out, Format format, const RowsCreated& cre
     out << fmt::format("ready {}\n", escaped_name(created.slugs[i]));
   if (created.slugs.size() > shown)
     out << fmt::format("and {} more, to {}\n", created.slugs.size() - shown, created.slugs.back());
-}
-
-void write_dropped(std::ostream& out, Format format, const std::vector<std::string>& schemas,
-                   const std::vector<RowsDropped>& tenants) {
-  if (tenants.empty()) {
-    write_drop(out, format, schemas);
-    return;
-  }
-  if (format == Format::json) {
-    Json json = json_document("tenant drop");
-    json["dropped"] = schemas;
-    for (const RowsDropped& tenant : tenants)
-      json["dropped"].push_back(tenant.slug);
-    json["rows"] = Json::array();
-    for (const RowsDropped& tenant : tenants)
-      json["rows"].push_back(dropped_json(tenant));
-    out << json_text(json) << '\n';
-    return;
-  }
-  if (!schemas.empty())
-    write_drop(out, format, schemas);
-  for (const RowsDropped& tenant : tenants) {
-    out << fmt::format("dropped {}: {} in {} of {}\n", escaped_name(tenant.slug),
-                       counted(rows_of(tenant), "row"), counted(tenant.tables.size(), "table"),
-                       escaped_name(tenant.home));
-    for (const ErasedRows& table : tenant.tables) {
-      if (table.rows > 0)
-        out << fmt::format("  {}  {}\n", escaped_name(table.table), table.rows);
-    }
-  }
 }
 
 void write_rows_protected(std::ostream& out, Format format, const RowsProtected& result) {

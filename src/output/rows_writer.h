@@ -17,16 +17,6 @@ struct RowsCreated {
 };
 void write_rows_created(std::ostream& out, Format format, const RowsCreated& created);
 
-/// A tenant whose rows were deleted.
-struct RowsDropped {
-  std::string slug;
-  std::string home;
-  std::vector<ErasedRows> tables;
-};
-/// What `tenant drop` did: schemas, and tenants of shared rows.
-void write_dropped(std::ostream& out, Format format, const std::vector<std::string>& schemas,
-                   const std::vector<RowsDropped>& tenants);
-
 /// The revisions that `rows protect` wrote; no files where nothing is left to protect.
 struct RowsProtected {
   std::string home;

@@ -18,7 +18,33 @@ Json result_json(const TenantResult& one) {
   Json json{{"tenant", one.tenant}, {"result", one.result}};
   if (!one.message.empty())
     json["message"] = one.message;
+  if (!one.home.empty()) {
+    json["home"] = one.home;
+    json["tables"] = Json::array();
+    for (const ErasedRows& table : one.erased)
+      json["tables"].push_back(Json{{"table", table.table}, {"rows", table.rows}});
+  }
   return json;
+}
+
+std::uint64_t rows_of(const TenantResult& one) {
+  std::uint64_t rows = 0;
+  for (const ErasedRows& table : one.erased)
+    rows += table.rows;
+  return rows;
+}
+
+void write_done(std::ostream& out, const TenantResult& one) {
+  out << fmt::format("{} {}", one.result, escaped_name(one.tenant));
+  if (!one.home.empty()) {
+    out << fmt::format(": {} in {} of {}", counted(rows_of(one), "row"),
+                       counted(one.erased.size(), "table"), escaped_name(one.home));
+  }
+  out << (one.message.empty() ? "" : ": " + told(one.message)) << '\n';
+  for (const ErasedRows& table : one.erased) {
+    if (table.rows > 0)
+      out << fmt::format("  {}  {}\n", escaped_name(table.table), table.rows);
+  }
 }
 
 }  // namespace
@@ -41,7 +67,7 @@ void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
   }
   for (const TenantResult& one : results) {
     if (!one.is_problem()) {
-      out << fmt::format("{} {}\n", one.result, escaped_name(one.tenant));
+      write_done(out, one);
       continue;
     }
     err << fmt::format("tenantctl: {}: {}{}\n", escaped_name(one.tenant), one.result,

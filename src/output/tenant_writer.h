@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "catalog/row_eraser.h"
 #include "output/format.h"
 #include "tenant/components.h"
 
@@ -27,10 +28,12 @@ void write_registry_init(std::ostream& out, std::ostream& err, Format format,
 /// What became of each tenant that a command names, in the order in which they were named.
 struct TenantResult {
   std::string tenant;
-  std::string result;        ///< the state it is in, unchanged, or failed
-  std::string message = {};  ///< why it failed
+  std::string result;        ///< the state it is in, what was done, unchanged, failed, not started
+  std::string message = {};  ///< why it failed, or what else is to be known
+  std::string home = {};     ///< of one whose rows were deleted
+  std::vector<ErasedRows> erased = {};
 
-  bool is_problem() const { return result == "failed"; }
+  bool is_problem() const { return result == "failed" || result == "not started"; }
 };
 void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
                           std::string_view command, const std::vector<TenantResult>& results);

@@ -151,6 +151,20 @@ int Connection::backend_pid() const { return PQbackendPID(handle()); }
 int Connection::server_version() const { return PQserverVersion(handle()); }
 std::string Connection::database() const { return PQdb(handle()); }
 std::string Connection::user() const { return PQuser(handle()); }
+
+std::vector<std::pair<std::string, std::string>> Connection::environment() const {
+  std::vector<std::pair<std::string, std::string>> variables;
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> used(PQconninfo(handle()),
+                                                                          &PQconninfoFree);
+  for (const PQconninfoOption* o = used.get(); o != nullptr && o->keyword != nullptr; ++o) {
+    // A service was looked up already, and would be stronger than what it was overridden with.
+    const bool is_service = std::string_view(o->keyword) == "service";
+    if (o->envvar != nullptr && o->val != nullptr && *o->val != '\0' && !is_service)
+      variables.emplace_back(o->envvar, o->val);
+  }
+  return variables;
+}
+
 bool Connection::is_encrypted() const { return PQsslInUse(handle()) != 0; }
 
 std::string Connection::parameter(const std::string& name) const {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "pq/server_error.h"
 
@@ -48,6 +50,10 @@ class Connection {
   std::string user() const;
   bool is_local() const;  ///< Unix socket or loopback
   bool is_encrypted() const;
+
+  /// What another program of libpq's needs to reach the same server as the same role, as PG*
+  /// variables: so that no password stands on a command line.
+  std::vector<std::pair<std::string, std::string>> environment() const;
 
   pg_conn* handle() const { return connection_.get(); }
 

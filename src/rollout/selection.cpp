@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -58,38 +61,66 @@ void refuse_unknown(const Fleet& fleet, const Selection& selection) {
   }
 }
 
-/// What a tenant may be called: its schema, or the slug of a database of its own.
-struct Names {
-  std::string schema;
-  std::string slug;
+bool is_word_of(const std::string& word, const std::vector<std::string>& words) {
+  return std::ranges::find(words, word) != words.end();
+}
 
-  bool match(const std::vector<std::string>& globs) const {
-    return matches_any(schema, globs) || (!slug.empty() && matches_any(slug, globs));
-  }
-  bool are_among(const std::vector<std::string>& sorted) const {
-    return std::ranges::binary_search(sorted, schema) ||
-           (!slug.empty() && std::ranges::binary_search(sorted, slug));
-  }
-};
-
-bool is_selected(const Names& names, const Selection& selection,
-                 const std::vector<std::string>& named) {
-  return (named.empty() || names.are_among(named)) &&
-         (selection.tenants.empty() || names.match(selection.tenants)) &&
-         !names.match(selection.excludes);
+bool allows(const std::vector<std::string>& words, const std::string& word) {
+  return words.empty() || is_word_of(word, words);
 }
 
 }  // namespace
 
+bool RegistryFilter::passes(const RegisteredTenant& tenant) const {
+  return allows(states, tenant.state) && allows(tiers, tenant.tier) &&
+         allows(isolations, tenant.isolation) && !is_word_of(tenant.state, exclude_states);
+}
+
+bool RegistryFilter::passes_home() const {
+  return states.empty() && tiers.empty() && allows(isolations, "rows");
+}
+
+bool Selection::takes(const std::string& name, const std::string& other) const {
+  const auto match = [&name, &other](const std::vector<std::string>& globs) {
+    return (!name.empty() && matches_any(name, globs)) ||
+           (!other.empty() && matches_any(other, globs));
+  };
+  const bool is_named = schemas.empty() || is_word_of(name, schemas) ||
+                        (!other.empty() && is_word_of(other, schemas));
+  return is_named && (tenants.empty() || match(tenants)) && !match(excludes);
+}
+
+void keep_registered(std::vector<std::uint32_t>& selected, const Fleet& fleet,
+                     const RegistryFilter& filter, const RegisteredFleet& registered) {
+  std::unordered_map<std::string, const RegisteredTenant*> rows;
+  for (const RegisteredTenant& tenant : registered.tenants) {
+    if (!tenant.has_rows())
+      rows.emplace(tenant.place(), &tenant);
+  }
+  const std::unordered_set<std::string> homes(registered.homes.begin(), registered.homes.end());
+  std::erase_if(selected, [&](std::uint32_t i) {
+    const std::string& schema = fleet.schemas[i].schema;
+    if (homes.contains(schema))
+      return !filter.passes_home();
+    const auto row = rows.find(schema);
+    return row == rows.end() ? filter.asks_for_rows() : !filter.passes(*row->second);
+  });
+}
+
 std::vector<std::uint32_t> matching_tenants(const Fleet& fleet, const Selection& selection,
                                             const std::string& shared_schema) {
-  std::vector<std::string> named = selection.schemas;
+  // Thousands may be named.
+  Selection others = selection;
+  std::vector<std::string> named;
+  std::swap(named, others.schemas);
   std::sort(named.begin(), named.end());
   std::vector<std::uint32_t> selected;
   for (std::uint32_t i = 0; i < fleet.schemas.size(); ++i) {
     const FoundSchema& found = fleet.schemas[i];
-    const Names names{.schema = found.schema, .slug = std::string(slug_of(fleet, found))};
-    if (is_tenant(found, shared_schema) && is_selected(names, selection, named)) {
+    const std::string slug(slug_of(fleet, found));
+    const bool is_named = named.empty() || std::ranges::binary_search(named, found.schema) ||
+                          (!slug.empty() && std::ranges::binary_search(named, slug));
+    if (is_named && is_tenant(found, shared_schema) && others.takes(found.schema, slug)) {
       selected.push_back(i);
     }
   }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
 #include <optional>
 
 #include "base/number.h"
@@ -112,26 +110,6 @@ std::string_view installer_of(const Component& component) {
   return component.name == "registry" ? "registry init" : "gate install";
 }
 
-[[noreturn]] void explain(const pq::ServerError& error, const Component& component) {
-  if (error.is(foreign)) {
-    throw UsageError(fmt::format("the {} cannot be used: schema tenantctl or its tables are not "
-                                 "ours alone",
-                                 component.name),
-                     "Look at their owner, at triggers and rules; --owner names roles to trust.");
-  }
-  if (error.is(newer)) {
-    throw UsageError(
-        fmt::format("the {} cannot be used: a newer tenantctl installed it", component.name),
-        "Use that version, or a newer one.");
-  }
-  if (error.is(older)) {
-    throw UsageError(
-        fmt::format("the {} cannot be used: an older tenantctl installed it", component.name),
-        fmt::format("tenantctl {} takes it to this version.", installer_of(component)));
-  }
-  throw error;
-}
-
 }  // namespace
 
 int Components::version_of(const Component& component) {
@@ -205,25 +183,44 @@ void Components::upgrade(const Component& component, int from) {
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
 }
 
-std::vector<pq::Message> Components::guard(const Component& component) const {
-  std::vector<pq::Message> messages;
-  messages.push_back(set_lock_timeout());
-  messages.push_back(check(component, owners_));
-  return messages;
+void Components::explain(const pq::ServerError& error, const Component& component) {
+  if (error.is(foreign)) {
+    throw UsageError(fmt::format("the {} cannot be used: schema tenantctl or its tables are not "
+                                 "ours alone",
+                                 component.name),
+                     "Look at their owner, at triggers and rules; --owner names roles to trust.");
+  }
+  if (error.is(newer)) {
+    throw UsageError(
+        fmt::format("the {} cannot be used: a newer tenantctl installed it", component.name),
+        "Use that version, or a newer one.");
+  }
+  if (error.is(older)) {
+    throw UsageError(
+        fmt::format("the {} cannot be used: an older tenantctl installed it", component.name),
+        fmt::format("tenantctl {} takes it to this version.", installer_of(component)));
+  }
+  if (error.is(absent)) {
+    throw UsageError(fmt::format("there is no {} in this database", component.name),
+                     fmt::format("tenantctl {} installs it.", installer_of(component)));
+  }
+  throw error;
 }
 
 void Components::write(const Component& component, std::vector<pq::Message> messages) {
-  std::vector<pq::Message> all = guard(component);
-  std::ranges::move(messages, std::back_inserter(all));
   try {
-    pq::run_transaction(pipeline_, std::move(all), pq::Access::read_write, deadline());
+    pq::run_transaction(pipeline_, checked(component, std::move(messages)), pq::Access::read_write,
+                        deadline());
   } catch (const pq::ServerError& error) {
-    if (error.is(absent)) {
-      throw UsageError(fmt::format("there is no {} in this database", component.name),
-                       fmt::format("tenantctl {} installs it.", installer_of(component)));
-    }
     explain(error, component);
   }
+}
+
+std::vector<pq::Message> Components::checked(const Component& component,
+                                             std::vector<pq::Message> messages) {
+  messages.insert(messages.begin(), check(component, owners_));
+  messages.insert(messages.begin(), set_lock_timeout());
+  return messages;
 }
 
 bool Components::read(const Component& component, std::vector<pq::Message> messages) {

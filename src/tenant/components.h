@@ -48,8 +48,11 @@ class Components {
   Installed install(const Component& component);
 
   void write(const Component& component, std::vector<pq::Message> messages);
-  /// What write() sends first, for a transaction that does more besides.
-  std::vector<pq::Message> guard(const Component& component) const;
+  /// The messages behind the check, to be part of somebody else's transaction; what that throws
+  /// when the check fails is for explain().
+  std::vector<pq::Message> checked(const Component& component, std::vector<pq::Message> messages);
+  /// Throws what the error means to a person, or the error itself.
+  [[noreturn]] static void explain(const pq::ServerError& error, const Component& component);
   /// False, and nothing is read, where the component is not installed.
   bool read(const Component& component, std::vector<pq::Message> messages);
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <thread>
+
+#include "base/number.h"
 #include "base/text.h"
 #include "pq/server_error.h"
 #include "pq/transaction.h"
@@ -63,6 +67,38 @@ void Databases::create(const std::string& name, const std::string& source) {
 void Databases::open(const std::string& name) {
   run(fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_identifier(name)));
   run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
+}
+
+void Databases::reopen(const std::string& name) {
+  run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
+}
+
+void Databases::rename(const std::string& from, const std::string& to) {
+  run(fmt::format("ALTER DATABASE {} RENAME TO {}", quote_identifier(from), quote_identifier(to)));
+}
+
+std::size_t Databases::end_sessions(const std::string& name, bool force) {
+  const pq::Deadline until =
+      pq::Clock::now() + std::min<std::chrono::milliseconds>(std::chrono::seconds(10), patience_);
+  while (true) {
+    std::size_t count = 0;
+    std::vector<pq::Message> messages;
+    // A worker of the server's own has no user. Whom we may not end is counted and left.
+    messages.push_back(
+        {.sql = "SELECT pg_catalog.count(*), pg_catalog.count(CASE WHEN $2 AND (SELECT "
+                "pg_catalog.pg_has_role(a.usesysid, 'MEMBER') OR pg_catalog.pg_has_role("
+                "'pg_signal_backend', 'MEMBER')) THEN pg_catalog.pg_terminate_backend(a.pid) END) "
+                "FROM pg_catalog.pg_stat_activity a WHERE a.datname = $1::pg_catalog.name "
+                "AND a.usesysid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()",
+         .values = {name, force ? "true" : "false"},
+         .on_row = [&count](const pq::Row& row) { count = number_of<std::size_t>(row.text(0)); }});
+    pq::run_transaction(admin_, std::move(messages), pq::Access::read_only,
+                        pq::Clock::now() + patience_);
+    if (count == 0 || !force || pq::Clock::now() >= until) {
+      return count;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 void Databases::shut(const std::string& name) {

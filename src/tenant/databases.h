@@ -40,6 +40,13 @@ class Databases {
   void create(const std::string& name, const std::string& source);
   /// Takes PUBLIC's rights and lets connections in. May be said again.
   void open(const std::string& name);
+  /// Lets connections in again, with the rights that there are.
+  void reopen(const std::string& name);
+  /// Fails with 55006 while somebody is connected.
+  void rename(const std::string& from, const std::string& to);
+  /// How many sessions use it, but for our own; with `force` they are ended first, as far as we
+  /// may.
+  std::size_t end_sessions(const std::string& name, bool force);
   /// Lets no new connection in.
   void shut(const std::string& name);
   /// With `force` whoever is connected is thrown out; else that fails with 55006. No failure if

@@ -60,7 +60,8 @@ std::string tables_query(const FleetQuery& query) {
       "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
       "AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass "
       "WHERE c.relname = {} AND c.relkind NOT IN ('i', 'I', 't') "
-      "AND n.nspname !~* '^pg_' AND n.nspname NOT IN ('information_schema', 'tenantctl')",
+      "AND n.nspname !~* '^(pg|tenantctl_dropped)_' "
+      "AND n.nspname NOT IN ('information_schema', 'tenantctl')",
       ownership_condition(query.owners, Lookup::all), quote_literal(query.version_table));
 }
 
@@ -211,7 +212,7 @@ std::vector<std::string> read_schema_names(pq::Pipeline& pipeline, const std::st
   std::vector<std::string> names;
   std::vector<pq::Message> messages;
   messages.push_back({.sql = "SELECT n.nspname FROM pg_catalog.pg_namespace n "
-                             "WHERE n.nspname LIKE $1 AND n.nspname !~ '^pg_' "
+                             "WHERE n.nspname LIKE $1 AND n.nspname !~ '^(pg|tenantctl_dropped)_' "
                              "AND n.nspname NOT IN ('information_schema', 'public', 'tenantctl') "
                              "ORDER BY n.nspname",
                       .values = {like},

@@ -191,7 +191,7 @@ void RuntimeRoles::grant(const std::string& role, const std::string& schema) {
   run(std::move(messages));
 }
 
-bool RuntimeRoles::drop(const std::string& role) {
+bool RuntimeRoles::is_ours(const std::string& role) {
   bool is_ours = false;
   std::vector<pq::Message> messages;
   messages.push_back({.sql =
@@ -200,7 +200,21 @@ bool RuntimeRoles::drop(const std::string& role) {
                       .values = {role, purpose()},
                       .on_row = [&is_ours](const pq::Row& /*row*/) { is_ours = true; }});
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
-  if (!is_ours) {
+  return is_ours;
+}
+
+pq::Message RuntimeRoles::drop_along(const std::string& role) {
+  return role_block(fmt::format(
+      "  IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = {} AND "
+      "pg_catalog.shobj_description(r.oid, 'pg_authid') = {}) THEN\n"
+      "    BEGIN\n      DROP ROLE {};\n"
+      "    EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL;\n"
+      "    END;\n  END IF;\n",
+      quote_literal(role), quote_literal(purpose()), quote_identifier(role)));
+}
+
+bool RuntimeRoles::drop(const std::string& role) {
+  if (!is_ours(role)) {
     return false;
   }
   std::vector<pq::Message> last;

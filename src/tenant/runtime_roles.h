@@ -43,6 +43,11 @@ class RuntimeRoles {
   /// Removes the role of a tenant that is gone, if it is one of ours. False if it is not, or not
   /// there. Throws UsageError if something else still depends on it.
   bool drop(const std::string& role);
+  /// The same as part of the transaction in which the tenant goes; a role on which something else
+  /// depends, or that may not be dropped, is left, as is_ours() then tells.
+  pq::Message drop_along(const std::string& role);
+  /// There, and made by us as a tenant's own.
+  bool is_ours(const std::string& role);
 
  private:
   pq::Deadline deadline() const { return pq::Clock::now() + patience_; }

@@ -37,6 +37,10 @@ SchemaName SchemaName::existing(std::string_view text) {
                     max_bytes));
   }
   const std::string lower = lowered(text);
+  if (lower.starts_with(dropped_prefix)) {
+    refuse(text, "is reserved",
+           "It is a dropped tenant's: tenantctl tenant undrop brings it back.");
+  }
   if (lower.starts_with("pg_") || lower == "information_schema" || lower == "tenantctl") {
     refuse(text, "is reserved", "Names beginning with pg_, information_schema and tenantctl are.");
   }

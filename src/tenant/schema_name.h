@@ -22,6 +22,11 @@ class SchemaName {
   /// by case or look alike and every client can name it unquoted, and not `public`.
   static SchemaName create(std::string_view text);
 
+  /// What a dropped tenant's schema is called until it is purged: `tenantctl_dropped_` and its oid.
+  /// No tenant may be called so, and the fleet does not have it.
+  static constexpr std::string_view dropped_prefix = "tenantctl_dropped_";
+  static SchemaName dropped(std::string_view text) { return SchemaName(text); }
+
   const std::string& text() const { return text_; }
   std::string quoted() const;
 

@@ -170,7 +170,7 @@ void TenantMoves::forget(const TenantMove& move) {
 void TenantMoves::settle(pq::OpenTransaction& transaction, const TenantMove& move,
                          const MovePlace& place, TenantMove::Stage stage, const std::string& sums) {
   int changed = 0;
-  std::vector<pq::Message> messages = components_.guard(move_component());
+  std::vector<pq::Message> messages;
   messages.push_back(
       {.sql = "UPDATE tenantctl.tenant SET isolation = $2, schema_name = $3, database_name = $4, "
               "state = $5 WHERE id = $1 AND state = 'moving' RETURNING true",
@@ -182,7 +182,7 @@ void TenantMoves::settle(pq::OpenTransaction& transaction, const TenantMove& mov
               "moved_at = pg_catalog.clock_timestamp() WHERE tenant = $1 RETURNING true",
        .values = {move.tenant, std::string(to_text(stage)), sums},
        .on_row = [&changed](const pq::Row& /*row*/) { ++changed; }});
-  transaction.run(std::move(messages));
+  transaction.run(components_.checked(move_component(), std::move(messages)));
   if (changed != 2) {
     throw Error("somebody else changed the tenant's row meanwhile",
                 "tenantctl tenant list shows what it is now. The tenant stays where it was.");

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "pq/transaction.h"
+#include "tenant/dropped_tenants.h"
 #include "tenant/registry_component.h"
 
 namespace tenantctl {
@@ -44,6 +46,9 @@ RegisteredTenant tenant_of(const pq::Row& row) {
   tenant.state_since = row.text(11);
   tenant.created_at = row.text(12);
   tenant.is_being_made = row.text(13) == "t";
+  tenant.is_kept = row.text(14) == "t";
+  tenant.state_age = number_of<std::int64_t>(row.text(15));
+  tenant.renaming = row.text(16);
   return tenant;
 }
 
@@ -242,6 +247,134 @@ std::vector<std::string> TenantRegistry::change_state(const std::vector<std::str
   return changed;
 }
 
+void TenantRegistry::rename(const std::string& slug, const std::string& to,
+                            const std::string& database) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "UPDATE tenantctl.tenant t SET slug = $2::pg_catalog.text, "
+              "name = CASE WHEN t.name = t.slug THEN $2::pg_catalog.text ELSE t.name END, "
+              "database_name = COALESCE(NULLIF($3::pg_catalog.text, ''), t.database_name), "
+              "metadata = CASE WHEN (t.metadata -> 'tenantctl') - 'renaming' = '{}' "
+              "THEN t.metadata - 'tenantctl' ELSE t.metadata #- '{tenantctl,renaming}' END "
+              "WHERE t.slug = $1",
+       .values = {slug, to, database}});
+  try {
+    components_.write(registry_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    explain(error);
+  }
+}
+
+void TenantRegistry::begin_renaming(const std::string& slug, const std::string& database) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "UPDATE tenantctl.tenant t SET metadata = t.metadata || "
+              "pg_catalog.jsonb_build_object('tenantctl', COALESCE(t.metadata -> 'tenantctl', "
+              "'{}') || pg_catalog.jsonb_build_object('renaming', $2::pg_catalog.text)) "
+              "WHERE t.slug = $1",
+       .values = {slug, database}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::check_free(const std::string& slug) {
+  if (!select("WHERE t.slug = $1", {slug}).empty()) {
+    throw UsageError(fmt::format("a tenant {} is registered already", slug),
+                     "tenantctl tenant list shows all. Nothing was changed.");
+  }
+}
+
+namespace {
+
+// Over tenantctl.tenant t: whoever lives in the schema $1 of this database.
+constexpr std::string_view lives_there =
+    "t.isolation = 'schema' AND t.schema_name = $1 AND t.database_name IS NULL "
+    "AND t.cluster IS NULL";
+
+constexpr std::string_view deleting_remembers =
+    "state = 'deleting', metadata = t.metadata || pg_catalog.jsonb_build_object('tenantctl', "
+    "COALESCE(t.metadata -> 'tenantctl', '{}') || "
+    "pg_catalog.jsonb_build_object('before', t.state))";
+
+constexpr std::string_view as_before =
+    "state = t.metadata #>> '{tenantctl,before}', "
+    "metadata = CASE WHEN (t.metadata -> 'tenantctl') - 'before' = '{}' "
+    "THEN t.metadata - 'tenantctl' ELSE t.metadata #- '{tenantctl,before}' END";
+
+constexpr std::string_view is_kept_there =
+    "t.state = 'deleting' AND t.metadata #>> '{tenantctl,before}' IS NOT NULL";
+
+}  // namespace
+
+void TenantRegistry::put_aside(const std::string& slug) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = fmt::format("UPDATE tenantctl.tenant t SET {} WHERE t.slug = $1 "
+                                         "AND t.state <> 'deleting'",
+                                         deleting_remembers),
+                      .values = {slug}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::bring_back(const std::string& slug) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = fmt::format("UPDATE tenantctl.tenant t SET {} WHERE t.slug = $1 "
+                                         "AND {}",
+                                         as_before, is_kept_there),
+                      .values = {slug}});
+  components_.write(registry_component(), std::move(messages));
+}
+
+std::vector<pq::Message> TenantRegistry::rename_along(const std::string& from,
+                                                      const std::string& to,
+                                                      const std::string& slug) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format(
+           "UPDATE tenantctl.tenant t SET schema_name = $2::pg_catalog.text, slug = CASE "
+           "WHEN $3::pg_catalog.text <> '' THEN $3::pg_catalog.text "
+           "WHEN t.slug = $1 THEN $2::pg_catalog.text ELSE t.slug END, "
+           "name = CASE WHEN t.name = $1 THEN $2::pg_catalog.text ELSE t.name END WHERE {}",
+           lives_there),
+       .values = {from, to, slug}});
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+std::vector<pq::Message> TenantRegistry::delete_along(const std::string& schema) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format("UPDATE tenantctl.tenant t SET schema_name = {}, {} "
+                          "WHERE {} AND t.state <> 'deleting'",
+                          DroppedTenants::name_expression, deleting_remembers, lives_there),
+       .values = {schema}});
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+std::vector<pq::Message> TenantRegistry::undelete_along(const std::string& dropped,
+                                                        const std::string& to) {
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = fmt::format("UPDATE tenantctl.tenant t SET schema_name = $2::pg_catalog.text, {} "
+                          "WHERE {} AND {}",
+                          as_before, lives_there, is_kept_there),
+       .values = {dropped, to}});
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+std::vector<pq::Message> TenantRegistry::remove_along(const std::string& schema) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = fmt::format("DELETE FROM tenantctl.tenant t WHERE {}", lives_there),
+                      .values = {schema}});
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::explain(const pq::ServerError& error) {
+  constexpr std::string_view unique = "23505";
+  if (error.is(unique) && error.fields().constraint.starts_with("tenant_")) {
+    throw UsageError("a tenant of that name, or with that schema, is registered already",
+                     "tenantctl tenant list shows all. Nothing was changed.");
+  }
+  Components::explain(error, registry_component());
+}
+
 std::vector<RegisteredTenant> TenantRegistry::select(
     const std::string& condition, std::vector<std::optional<std::string>> values) {
   std::vector<RegisteredTenant> tenants;
@@ -251,8 +384,11 @@ std::vector<RegisteredTenant> TenantRegistry::select(
            "SELECT t.id, t.slug, t.name, t.tier, t.isolation, t.schema_name, t.database_name, "
            "t.cluster, t.state, t.runtime_role, t.metadata, "
            "pg_catalog.to_char(t.state_since AT TIME ZONE 'UTC', {0}), "
-           "pg_catalog.to_char(t.created_at AT TIME ZONE 'UTC', {0}), {1} "
-           "FROM tenantctl.tenant t {2} ORDER BY t.slug COLLATE pg_catalog.\"C\"",
+           "pg_catalog.to_char(t.created_at AT TIME ZONE 'UTC', {0}), {1}, "
+           "(t.state = 'deleting' AND t.metadata #>> '{{tenantctl,before}}' IS NOT NULL), "
+           "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - t.state_since)"
+           "::pg_catalog.int8, t.metadata #>> '{{tenantctl,renaming}}' FROM tenantctl.tenant t {2} "
+           "ORDER BY t.slug COLLATE pg_catalog.\"C\"",
            iso, is_being_made(), condition),
        .values = std::move(values),
        .on_row = [&tenants](const pq::Row& row) { tenants.push_back(tenant_of(row)); }});

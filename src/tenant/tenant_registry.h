@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +30,10 @@ struct RegisteredTenant {
   std::string metadata;  ///< JSON, an object
   std::string state_since;
   std::string created_at;
+  std::int64_t state_age = 0;  ///< seconds
   bool is_being_made = false;  ///< provisioning, by a run that lives
+  bool is_kept = false;        ///< deleting, but it can be brought back
+  std::string renaming;        ///< what its database is to be called, since a rename began
 
   bool has_rows() const { return isolation == "rows" && database.empty() && cluster.empty(); }
   bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
@@ -101,6 +105,33 @@ class TenantRegistry {
   std::vector<std::string> change_state(const std::vector<std::string>& slugs,
                                         const std::vector<std::string>& from, const std::string& to,
                                         const std::string& reason);
+
+  /// Gives a tenant another slug, and its database another name unless that is empty. The name for
+  /// people changes along where it was the slug. Throws UsageError if the slug is taken.
+  void rename(const std::string& slug, const std::string& to, const std::string& database);
+  /// Notes, before it is done, that the tenant's database will have that name; rename() ends it.
+  void begin_renaming(const std::string& slug, const std::string& database);
+  /// Throws UsageError if a tenant is called so.
+  void check_free(const std::string& slug);
+  /// From any state to deleting, which remembers it; leaves one alone that is deleting already.
+  void put_aside(const std::string& slug);
+  /// Back to the state of before.
+  void bring_back(const std::string& slug);
+
+  /// What follows is to be part of the transaction that changes the schema itself, so that row and
+  /// schema never disagree; it throws for explain() what the registry refuses.
+  ///
+  /// The row of whoever lives in schema `from` lives in `to`. The slug changes to `slug`; if that
+  /// is empty, together with the schema where both are called the same, and so does the name.
+  std::vector<pq::Message> rename_along(const std::string& from, const std::string& to,
+                                        const std::string& slug);
+  /// put_aside(), in the schema that a dropped one becomes.
+  std::vector<pq::Message> delete_along(const std::string& schema);
+  /// bring_back(), in schema `to`.
+  std::vector<pq::Message> undelete_along(const std::string& dropped, const std::string& to);
+  /// Whoever lives in the schema lives nowhere any more.
+  std::vector<pq::Message> remove_along(const std::string& schema);
+  [[noreturn]] static void explain(const pq::ServerError& error);
 
   /// All, by slug. None where there is no registry.
   std::vector<RegisteredTenant> all();

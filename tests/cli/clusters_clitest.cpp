@@ -111,7 +111,15 @@ TEST_SUITE("cli/clusters") {
     project.tool.set_variable("TENANTCTL_CLUSTER_URL", "eu=" + eu.conninfo());
     CHECK(fault(project.run({"retry", std::string(json::parse(alone.out)["run_id"])}), 0,
                 {"2 applied"}) == "");
-    project.must({"tenant", "drop", "far", "eu:tenant_further/tenant", "-y"});
+    project.must({"tenant", "rename", "far", "afar"});
+    CHECK(eu.value("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'tenant_afar'") ==
+          "1");
+    project.must({"tenant", "drop", "afar", "-y"});
+    CHECK(fault(project.run({"check"}), 0) == "");
+    project.must({"tenant", "undrop", "afar"});
+    CHECK(fault(project.run({"check"}), 0) == "");
+    CHECK(fault(project.run({"tenant", "show", "afar"}), 0, {"cluster eu", "tenant_afar"}) == "");
+    project.must({"tenant", "drop", "afar", "eu:tenant_further/tenant", "-y", "--purge"});
     CHECK(eu.value("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'tenant%'") ==
           "0");
     CHECK(project.database.value("SELECT string_agg(slug, ',') FROM tenantctl.tenant") == "plain");

@@ -9,77 +9,13 @@
 #include <thread>
 #include <vector>
 
+#include "support/database_project.h"
 #include "support/process.h"
-#include "support/project.h"
 
 using namespace tenantctl::testing;
 using nlohmann::json;
 
 namespace {
-
-/// A project with a registry whose tenants may have databases of their own, named after its own
-/// database; all of them are dropped at the end.
-class DatabaseProject : public Project {
- public:
-  DatabaseProject() : prefix_(database.name() + "_") {
-    tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix_);
-    must({"registry", "init"});
-  }
-
-  ~DatabaseProject() {
-    try {
-      for (const auto& row : database.rows("SELECT datname FROM pg_database WHERE starts_with("
-                                           "datname, '" +
-                                           prefix_ + "')"))
-        database.execute("DROP DATABASE \"" + row.at(0) + "\" WITH (FORCE)");
-    } catch (const std::exception& error) {
-      MESSAGE("a database was left behind: " << error.what());
-    }
-  }
-
-  DatabaseProject(const DatabaseProject&) = delete;
-  DatabaseProject& operator=(const DatabaseProject&) = delete;
-
-  std::string name_of(const std::string& tenant) const { return prefix_ + tenant; }
-  std::string schema_of(const std::string& tenant) const { return name_of(tenant) + "/tenant"; }
-
-  void create(std::vector<std::string> tenants) {
-    tenants.insert(tenants.begin(), {"tenant", "create", "--isolation", "database"});
-    must(tenants);
-  }
-
-  std::string conninfo_of(const std::string& tenant) const {
-    std::string uri = database.conninfo();
-    const std::string own = "@/" + database.name();
-    return uri.replace(uri.find(own), own.size(), "@/" + name_of(tenant));
-  }
-
-  /// What psql prints in the tenant's database, or its error.
-  std::string inside(const std::string& tenant, const std::string& sql) const {
-    const auto run = run_process({"psql", "-XAtq", conninfo_of(tenant), "-c", sql});
-    return run.exit_code == 0 ? run.out.substr(0, run.out.find_last_not_of('\n') + 1) : run.err;
-  }
-
-  std::string revision_in(const std::string& tenant) const {
-    return inside(tenant,
-                  "SELECT COALESCE((SELECT name FROM tenant.tenantctl_version WHERE revision > 0 "
-                  "ORDER BY position DESC LIMIT 1), 'base')");
-  }
-
-  bool has_database(const std::string& tenant) {
-    return database.value("SELECT count(*) FROM pg_database WHERE datname = '" + name_of(tenant) +
-                          "'") == "1";
-  }
-
-  std::string states() {
-    return database.value(
-        "SELECT COALESCE(string_agg(slug || ' ' || state, ',' ORDER BY slug), "
-        "'') FROM tenantctl.tenant");
-  }
-
- private:
-  std::string prefix_;
-};
 
 // By schema, from a run's JSON.
 std::string result_of(const json& document, const std::string& scope, const std::string& schema) {
@@ -259,13 +195,16 @@ TEST_SUITE("cli/databases/drop") {
     for (int i = 0; i < 100 && project.database.value(connected) == "0"; ++i)
       project.database.value("SELECT pg_sleep(0.1)");
     CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 1,
-                {"was not dropped", "being accessed by other users", "HINT: --force"}) == "");
+                {"was not shut: 1 session is connected to it", "--force ends sessions"}) == "");
+    CHECK(project.states() == "one ready,plain ready,two ready");
+    CHECK(fault(project.run({"tenant", "drop", "one", "-y", "--purge"}), 1,
+                {"was not dropped", "being accessed by other users", "--force"}) == "");
     CHECK(project.states() == "one ready,plain ready,two ready");
     CHECK(fault(project.run({"tenant", "drop", "plain", "-y", "--force"}), 2,
                 {"--force is for tenants with a database"}) == "");
-    CHECK(fault(project.run(
-                    {"tenant", "drop", "one", project.schema_of("two"), "plain", "-y", "--force"}),
-                0, {"dropped one"}) == "");
+    CHECK(fault(project.run({"tenant", "drop", "one", project.schema_of("two"), "plain", "-y",
+                             "--force", "--purge"}),
+                0, {"purged one", "purged two", "purged plain"}) == "");
     CHECK(project.states() == "");
     CHECK_FALSE(project.has_database("one"));
     CHECK_FALSE(project.has_database("two"));
@@ -278,13 +217,15 @@ TEST_SUITE("cli/databases/drop") {
     project.create({"one"});
     project.database.execute("ALTER DATABASE " + project.name_of("one") + " OWNER TO " +
                              project.database.second_role());
-    CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 2, {"not ours to drop"}) == "");
+    CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 2, {"not ours to change or drop"}) ==
+          "");
     project.database.execute("DROP DATABASE " + project.name_of("one"));
     project.database.execute("UPDATE tenantctl.tenant SET state = 'deleting'");
     CHECK(fault(project.run({"upgrade-all", "-n"}), 0) == "");
     CHECK(fault(project.run({"upgrade", "--schema", "one"}), 2,
-                {"tenant one is deleting", "tenant drop one finishes it"}) == "");
-    CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 0, {"dropped one"}) == "");
+                {"tenant one is deleting", "tenant purge one finishes it"}) == "");
+    CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 1, {"its purge has begun"}) == "");
+    CHECK(fault(project.run({"tenant", "drop", "one", "-y", "--purge"}), 0, {"purged one"}) == "");
     CHECK(project.states() == "");
   }
 }

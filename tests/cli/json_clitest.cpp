@@ -163,6 +163,10 @@ TEST_SUITE("cli/json") {
     judge(project.run({"tenant", "list", "--tenants-query", query}), "tenant-list");
     judge(project.run({"upgrade-all", "--tenants-query", query}), "upgrade-all");
     judge(project.yes({"tenant", "drop", "t1", "t2"}), "tenant-drop");
+    judge(project.run({"tenant", "list", "--state", "deleting"}), "tenant-list");
+    judge(project.run({"tenant", "undrop", "t1"}), "tenant-undrop");
+    judge(project.yes({"tenant", "purge", "--all"}), "tenant-purge");
+    judge(project.run({"tenant", "rename", "t1", "u1"}), "tenant-rename");
   }
 
   TEST_CASE("an error is a document on stdout and a text on stderr") {

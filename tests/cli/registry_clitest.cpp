@@ -170,3 +170,137 @@ TEST_SUITE("cli/registry") {
     CHECK(document["unversioned"] == json{"t003"});
   }
 }
+
+TEST_SUITE("cli/tenant show") {
+  TEST_CASE("a tenant is shown from all sides, by slug or schema") {
+    Project project;
+    project.write_abc();
+    project.must({"registry", "init"});
+    project.must({"tenant", "create", "one", "--slug", "acme-1", "--tier", "gold", "--metadata",
+                  "{\"plan\": 1}"});
+    project.must({"tenant", "suspend", "acme-1", "--reason", "unpaid"});
+    project.write("tenant/0004_d.sql", "CREATE TABLE d (id int);");
+    for (const auto* const name : {"acme-1", "one"}) {
+      const auto run = project.run({"tenant", "show", name, "-o", "json"});
+      CHECK(fault(run, 0) == "");
+      CHECK(judged(run, "tenant-show") == "");
+      const auto document = json::parse(run.out);
+      CHECK(document["schema"] == "one");
+      CHECK(document["revision"] == "0003_c");
+      CHECK(document["applied"] == 3);
+      CHECK(document["pending"] == 1);
+      CHECK(document["tables"] == 4);
+      CHECK(document["bytes"] > 8192);
+      CHECK(document["registered"]["state"] == "suspended");
+      CHECK(document["registered"]["reason"] == "unpaid");
+      CHECK(document["registered"]["metadata"]["plan"] == 1);
+      CHECK(document["disagreements"] == json::array());
+    }
+    CHECK(fault(project.run({"tenant", "show", "acme-1"}), 0,
+                {"schema one", "0003_c", "pending    1 revision\n", "gold", ": unpaid\n",
+                 "{\"plan\":1}"}) == "");
+  }
+
+  TEST_CASE("without a registry the schema is all there is to show") {
+    Project project;
+    project.write_abc();
+    project.create_tenants(1);
+    project.database.execute("CREATE SCHEMA bare; CREATE SCHEMA shared");
+    const auto run = project.run({"tenant", "show", "t001", "-o", "json"});
+    CHECK(judged(run, "tenant-show") == "");
+    CHECK_FALSE(json::parse(run.out).contains("registered"));
+    CHECK(fault(project.run({"tenant", "show", "t001"}), 0, {"pending   nothing\n"}) == "");
+    for (const auto* const name : {"t002", "bare", "shared"})
+      CHECK(fault(project.run({"tenant", "show", name}), 2,
+                  {"there is no tenant", "HINT: tenantctl tenant list"}) == "");
+  }
+
+  TEST_CASE("disagreement is told, and a locked table keeps only the size from us") {
+    Project project;
+    project.write_abc();
+    project.create_tenants(2);
+    project.must({"registry", "init", "--adopt"});
+    project.database.execute(
+        "DROP SCHEMA t001 CASCADE; DELETE FROM tenantctl.tenant WHERE slug = "
+        "'t002'");
+    CHECK(fault(project.run({"tenant", "show", "t001"}), 0,
+                {"registered, but there is no such schema\n"}) == "");
+    project.database.execute("BEGIN; LOCK TABLE t002.a IN ACCESS EXCLUSIVE MODE");
+    CHECK(fault(project.run({"tenant", "show", "t002"}), 0,
+                {"a version table, but not registered\n", "not known: a table is locked"}) == "");
+    project.database.execute("ROLLBACK");
+  }
+}
+
+TEST_SUITE("cli/tenant list") {
+  TEST_CASE("the registry's columns and filters") {
+    Project project;
+    project.write_abc();
+    project.must({"registry", "init"});
+    project.must({"tenant", "create", "one", "--tier", "gold"});
+    project.must({"tenant", "create", "two", "three"});
+    project.must({"tenant", "suspend", "two"});
+    project.database.execute(
+        "INSERT INTO tenantctl.tenant (slug, name, isolation, database_name, schema_name, state) "
+        "VALUES ('far', 'Far', 'database', 'far_db', 't', 'provisioning'); DELETE FROM "
+        "tenantctl.tenant "
+        "WHERE slug = 'three'");
+    const auto run = project.run({"tenant", "list", "-o", "json"});
+    CHECK(judged(run, "tenant-list") == "");
+    const auto names = [&](const std::vector<std::string>& args) {
+      std::vector<std::string> line{"tenant", "list", "-o", "json"};
+      line.insert(line.end(), args.begin(), args.end());
+      std::string text;
+      const auto document = json::parse(project.must(line));
+      for (const auto& tenant : document["tenants"])
+        text += tenant["schema"].get<std::string>() + " ";
+      return text;
+    };
+    CHECK(names({}) == "far_db/t one three two ");
+    CHECK(names({"--tier", "gold"}) == "one ");
+    CHECK(names({"--state", "suspended"}) == "two ");
+    CHECK(names({"--state", "suspended", "--state", "ready"}) == "one two ");
+    CHECK(names({"--isolation", "database"}) == "far_db/t ");
+    CHECK(names({"--exclude-state", "suspended"}) == "far_db/t one three ");
+    CHECK(names({"--tenants", "t*"}) == "three two ");
+    CHECK(fault(project.run({"tenant", "list"}), 0,
+                {"schema    revision  mark       slug  tier      isolation  state\n",
+                 "far_db/t  -         elsewhere  far   standard  database   provisioning\n",
+                 "one       0003_c    ok         one   gold      schema     ready\n",
+                 "not registered\n"}) == "");
+    CHECK(fault(project.run({"tenant", "list", "--state", "archived"}), 2, {"matches no tenant"}) ==
+          "");
+  }
+
+  TEST_CASE("suspended tenants are upgraded unless they are excluded") {
+    Project project;
+    project.write_abc();
+    project.create_tenants(3);
+    CHECK(fault(project.run({"upgrade-all", "--exclude-state", "suspended"}), 2,
+                {"there is no registry", "HINT: tenantctl registry init --adopt"}) == "");
+    project.must({"registry", "init", "--adopt"});
+    project.must({"tenant", "suspend", "t002"});
+    project.write("tenant/0004_d.sql", "CREATE TABLE d (id int);");
+    CHECK(fault(project.run({"upgrade-all", "--exclude-state", "suspended"}), 0,
+                {"tenants  2 applied"}) == "");
+    CHECK(project.revision_of("t002") == "0003_c");
+    CHECK(fault(project.run({"check", "--exclude-state", "suspended"}), 0) == "");
+    CHECK(fault(project.run({"check", "--state", "suspended"}), 4, {"t002"}) == "");
+    CHECK(fault(project.run({"status", "--state", "suspended"}), 0, {"t002"}) == "");
+    CHECK(fault(project.run({"upgrade-all"}), 0, {"tenants  1 applied, 2 unchanged"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--state", "gone"}), 2, {"--state"}) == "");
+  }
+
+  TEST_CASE("documents of registry check, suspend, resume and archive fit their schemas") {
+    Project project;
+    project.write_abc();
+    project.create_tenants(2);
+    project.must({"registry", "init", "--adopt"});
+    CHECK(judged(project.run({"registry", "check", "-o", "json"}), "registry-check") == "");
+    for (const std::string verb : {"suspend", "resume", "archive"})
+      CHECK(judged(project.run({"tenant", verb, "t001", "-o", "json"}), "tenant-" + verb) == "");
+    const auto run = project.run({"tenant", "suspend", "t001", "t002", "-o", "json"});
+    CHECK(run.exit_code == 1);
+    CHECK(judged(run, "tenant-suspend") == "");
+  }
+}

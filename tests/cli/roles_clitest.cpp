@@ -86,12 +86,61 @@ TEST_SUITE("cli/runtime roles") {
     RolesProject project;
     project.create("acme");
     CHECK(project.has_role(project.role_of("acme")));
-    project.must({"tenant", "drop", "acme", "--yes"});
+    project.must({"tenant", "drop", "acme", "--yes", "--purge"});
     CHECK_FALSE(project.has_role(project.role_of("acme")));
     project.database.execute("CREATE ROLE \"" + project.role_of("beta") + "\"");
     CHECK(fault(project.create("beta"), 2, {"is there, and not ours", "HINT:"}) == "");
     CHECK_FALSE(project.has_schema("beta"));
     CHECK(project.has_role(project.role_of("beta")));
+  }
+
+  TEST_CASE("a dropped tenant's role reaches nothing until the tenant is back") {
+    RolesProject project;
+    project.create("acme");
+    const std::string role = project.role_of("acme");
+    project.must({"tenant", "drop", "acme", "--yes"});
+    CHECK(project.has_role(role));
+    const auto dropped = project.database.value("SELECT schema_name FROM tenantctl.tenant");
+    CHECK(project.database.value("SELECT has_schema_privilege('" + role + "', '" + dropped +
+                                 "', 'USAGE')") == "f");
+    CHECK(contains(project.seen("acme", role, "SELECT 1"), "deleting"));
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    CHECK(fault(project.run({"tenant", "create", "acme", "--slug", "other", "--runtime-role",
+                             "per-tenant"}),
+                2, {"works as a role that a new tenant would be given"}) == "");
+    project.must({"tenant", "undrop", "acme"});
+    CHECK(project.seen("acme", role, "SELECT count(*) FROM a") == "0");
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    project.must({"tenant", "drop", "acme", "--yes"});
+    project.must({"tenant", "purge", "--all", "--yes"});
+    CHECK_FALSE(project.has_role(role));
+  }
+
+  TEST_CASE("a role on which something else depends is kept, and told") {
+    RolesProject project;
+    project.create("acme");
+    const std::string role = project.role_of("acme");
+    project.database.execute("CREATE TABLE public.own (id int); GRANT SELECT ON public.own TO \"" +
+                             role + "\"");
+    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--purge"}), 0,
+                {"purged acme: role " + role + " is kept"}) == "");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.database.value("SELECT count(*) FROM tenantctl.tenant") == "0");
+    CHECK(project.has_role(role));
+    project.database.execute("DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
+  }
+
+  TEST_CASE("a renamed tenant keeps its role, under the role's name") {
+    RolesProject project;
+    project.create("acme");
+    const std::string role = project.role_of("acme");
+    project.must({"tenant", "rename", "acme", "zenith"});
+    CHECK(project.database.value("SELECT runtime_role FROM tenantctl.tenant") == role);
+    CHECK(project.seen("zenith", role, "SELECT count(*) FROM a") == "0");
+    CHECK(fault(project.create("acme"), 2, {"schema zenith works as a role"}) == "");
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    project.must({"tenant", "drop", "zenith", "--yes", "--purge"});
+    CHECK_FALSE(project.has_role(role));
   }
 
   TEST_CASE("a revision that fails leaves no role, what a killed run left is completed") {
@@ -120,7 +169,7 @@ TEST_SUITE("cli/runtime roles") {
       project.must({"tenant", "create", name, "--runtime-role", project.app});
     CHECK(project.seen("acme", project.app, "SELECT count(*) FROM a") == "0");
     CHECK(fault(project.run({"audit", "isolation"}), 4, {"A0"}) == "");
-    project.must({"tenant", "drop", "acme", "--yes"});
+    project.must({"tenant", "drop", "acme", "--yes", "--purge"});
     CHECK(project.has_role(project.app));
   }
 
@@ -143,7 +192,7 @@ TEST_SUITE("cli/runtime role names") {
     const std::string role = project.database.value("SELECT runtime_role FROM tenantctl.tenant");
     CHECK(role.size() <= 63);
     CHECK(project.has_role(role));
-    project.must({"tenant", "drop", name, "--yes"});
+    project.must({"tenant", "drop", name, "--yes", "--purge"});
     CHECK_FALSE(project.has_role(role));
   }
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -155,19 +156,21 @@ TEST_SUITE("cli/rows drop") {
     project.protect();
     project.write_rows("acme", 3);
     project.write_rows("beta", 2);
-    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes"}), 2,
+    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--purge"}), 2,
                 {"rows.countries", "--common", "Nothing was dropped"}) == "");
-    const auto run =
-        project.run({"tenant", "drop", "acme", "--yes", "--common", "countries", "-o", "json"});
+    const auto run = project.run(
+        {"tenant", "drop", "acme", "--yes", "--purge", "--common", "countries", "-o", "json"});
     CHECK(run.exit_code == 0);
     CHECK(judged(run, "tenant-drop") == "");
-    CHECK(json::parse(run.out)["rows"][0]["tables"] ==
+    CHECK(json::parse(run.out)["tenants"][0]["tables"] ==
           json::parse(R"([{"table": "authors", "rows": 3}, {"table": "notes", "rows": 3}])"));
     CHECK(project.database.value("SELECT count(*) FROM rows.notes") == "2");
     CHECK(project.database.value(rows_registered) == "beta rows rows ready");
-    CHECK(fault(project.run({"tenant", "drop", "rows", "--yes"}), 2, {"tenants live there"}) == "");
-    project.must({"tenant", "drop", "beta", "--yes", "--common", "countries"});
-    project.must({"tenant", "drop", "rows", "--yes"});
+    CHECK(fault(project.run({"tenant", "drop", "rows", "--yes"}), 2, {"nothing is kept of it"}) ==
+          "");
+    CHECK(fault(project.run({"tenant", "drop", "rows", "--yes", "--purge"}), 1,
+                {"tenants live there"}) == "");
+    project.must({"tenant", "drop", "beta", "rows", "--yes", "--purge", "--common", "countries"});
     CHECK_FALSE(project.has_schema("rows"));
     CHECK(fault(project.run({"registry", "check"}), 0) == "");
   }
@@ -193,8 +196,9 @@ TEST_SUITE("cli/rows drop") {
         "; ALTER FUNCTION tenantctl.tenant_notify OWNER TO " + owner +
         "; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tenantctl TO " + owner);
     project.tool.set_variable("DATABASE_URL", project.database.conninfo_as(owner));
-    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--common", "countries"}), 0,
-                {"dropped acme: 25002 rows in 2 tables of rows\n", "authors  25001"}) == "");
+    CHECK(
+        fault(project.run({"tenant", "drop", "acme", "--yes", "--purge", "--common", "countries"}),
+              0, {"purged acme: 25002 rows in 2 tables of rows\n", "authors  25001"}) == "");
     CHECK(project.database.value("SELECT count(*) FROM rows.authors") == "2");
   }
 
@@ -204,14 +208,114 @@ TEST_SUITE("cli/rows drop") {
     project.protect();
     project.database.execute("BEGIN");
     project.database.execute("SELECT tenantctl.enter('acme')");
-    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--common", "countries",
+    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--purge", "--common", "countries",
                              "--lock-wait", "300ms"}),
-                1, {"1 transaction is open", "run the command again"}) == "");
+                1, {"1 transaction is open", "un the command again"}) == "");
     project.database.execute("INSERT INTO authors (id, name) VALUES (7, 'late')");
     project.database.execute("COMMIT");
-    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes", "--common", "countries"}), 0,
-                {"1 row in"}) == "");
+    CHECK(
+        fault(project.run({"tenant", "drop", "acme", "--yes", "--purge", "--common", "countries"}),
+              0, {"1 row in"}) == "");
     CHECK(project.database.value("SELECT count(*) FROM rows.authors") == "0");
+  }
+
+  TEST_CASE("dropped without --purge, its rows stay, the gate is shut, and it comes back") {
+    RowsProject project;
+    project.create({"acme", "beta", "--home", "rows"});
+    project.protect();
+    project.write_rows("acme", 3);
+    project.must({"tenant", "suspend", "beta", "--reason", "unpaid"});
+    CHECK(fault(project.run({"tenant", "drop", "acme", "beta", "--yes"}), 0,
+                {"dropped acme\ndropped beta\n"}) == "");
+    CHECK_THROWS_WITH(project.database.execute("BEGIN; SELECT tenantctl.enter('acme')"),
+                      doctest::Contains("deleting"));
+    project.database.execute("ROLLBACK");
+    CHECK(project.database.value("SELECT count(*) FROM rows.notes") == "3");
+    CHECK(fault(project.run({"tenant", "drop", "acme", "--yes"}), 0,
+                {"unchanged acme: dropped already"}) == "");
+    CHECK_FALSE(contains(project.must({"tenant", "list"}), "acme"));
+    CHECK(fault(project.run({"tenant", "list", "--state", "deleting"}), 0,
+                {"acme", "beta", "dropped"}) == "");
+    CHECK(fault(project.run({"tenant", "show", "acme"}), 0, {"rows of schema rows", "dropped"}) ==
+          "");
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+    CHECK(fault(project.run({"tenant", "drop", "rows", "--yes", "--purge"}), 1,
+                {"tenants live there"}) == "");
+    CHECK(fault(project.run({"tenant", "undrop", "acme", "beta"}), 0,
+                {"restored acme\nrestored beta\n"}) == "");
+    CHECK(project.database.value("SELECT string_agg(slug || ' ' || state, ',' ORDER BY slug) "
+                                 "FROM tenantctl.tenant") == "acme ready,beta suspended");
+    CHECK(project.database.value("SELECT metadata #>> '{tenantctl,reason}' FROM tenantctl.tenant "
+                                 "WHERE slug = 'beta'") == "unpaid");
+    CHECK(project.database.value("BEGIN; SELECT tenantctl.enter('acme')") == project.id_of("acme"));
+    project.database.execute("ROLLBACK");
+    CHECK(fault(project.run({"tenant", "undrop", "acme"}), 2, {"was dropped"}) == "");
+    project.must({"tenant", "drop", "acme", "--yes"});
+    CHECK(fault(project.run({"tenant", "purge", "acme", "--yes", "--common", "countries"}), 2,
+                {"has a grace of 7 days"}) == "");
+    CHECK(fault(project.run({"tenant", "purge", "--grace", "0s", "--yes", "--common", "countries"}),
+                0, {"purged acme: 6 rows in 2 tables of rows"}) == "");
+    CHECK(project.database.value("SELECT count(*) FROM rows.notes") == "0");
+    CHECK(project.database.value(rows_registered) == "beta rows rows suspended");
+  }
+
+  TEST_CASE("a purge of rows that is killed cannot be undone, and goes on") {
+    RowsProject project;
+    project.create({"acme", "--home", "rows"});
+    project.protect();
+    project.write_rows("acme", 3);
+    project.must({"tenant", "drop", "acme", "--yes"});
+    project.database.execute("BEGIN; LOCK TABLE rows.authors IN SHARE MODE");
+    auto process =
+        project.tool.start({"tenant", "purge", "acme", "--all", "--yes", "--common", "countries"});
+    const std::string waiting =
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'rows.authors'::regclass";
+    for (int i = 0; i < 100 && project.database.value(waiting) == "0"; ++i)
+      project.database.value("SELECT pg_sleep(0.1)");
+    CHECK(project.database.value(waiting) == "1");
+    process.kill(SIGKILL);
+    process.wait();
+    project.database.execute("ROLLBACK");
+    CHECK(fault(project.run({"tenant", "undrop", "acme"}), 1, {"its purge has begun"}) == "");
+    CHECK(fault(project.run({"registry", "check"}), 4, {"acme: provisioning or deleting"}) == "");
+    CHECK(fault(project.run({"tenant", "purge", "--yes", "--common", "countries"}), 0,
+                {"purged acme"}) == "");
+    CHECK(project.database.value("SELECT count(*) FROM rows.authors") == "0");
+    CHECK(project.database.value(rows_registered) == "");
+  }
+
+  TEST_CASE("a tenant of shared rows is renamed in the registry, and nothing moves") {
+    RowsProject project;
+    project.create({"acme", "beta", "--home", "rows"});
+    project.protect();
+    project.write_rows("acme", 3);
+    const auto id = project.id_of("acme");
+    const auto run = project.run({"tenant", "rename", "acme", "acme-corp", "-o", "json"});
+    CHECK(fault(run, 0) == "");
+    CHECK(judged(run, "tenant-rename") == "");
+    CHECK(json::parse(run.out)["isolation"] == "rows");
+    CHECK(project.id_of("acme-corp") == id);
+    CHECK(project.database.value("SELECT name FROM tenantctl.tenant WHERE slug = 'acme-corp'") ==
+          "acme-corp");
+    CHECK(project.database.value("BEGIN; SELECT tenantctl.enter('acme-corp')") == id);
+    CHECK(project.database.value("SELECT count(*) FROM notes") == "3");
+    project.database.execute("ROLLBACK");
+    CHECK_THROWS(project.database.execute("BEGIN; SELECT tenantctl.enter('acme')"));
+    project.database.execute("ROLLBACK");
+    CHECK(fault(project.run({"tenant", "rename", "acme-corp", "beta"}), 2,
+                {"registered already"}) == "");
+    CHECK(fault(project.run({"tenant", "rename", "acme-corp", "Big"}), 2, {"is no slug"}) == "");
+    CHECK(fault(project.run({"tenant", "rename", "acme-corp", "x", "--slug", "y"}), 2,
+                {"by its slug alone"}) == "");
+    CHECK(fault(project.run({"tenant", "rename", "rows", "other"}), 2, {"a home of shared rows"}) ==
+          "");
+    for (const std::string verb : {"clone", "export"}) {
+      const auto args = verb == "clone"
+                            ? std::vector<std::string>{"tenant", verb, "beta", "twin"}
+                            : std::vector<std::string>{"tenant", verb, "beta", "--file", "f"};
+      CHECK(fault(project.run(args), 2, {"shares the tables of schema rows", "COPY (SELECT"}) ==
+            "");
+    }
   }
 }
 

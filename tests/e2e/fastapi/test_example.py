@@ -205,4 +205,4 @@ def test_a_sign_up_takes_a_tenant_out_of_the_pool(operator, application, client,
         assert client.bodies("umbrella") == ["first"]
         assert claim_by_asyncpg(loop, "soylent") == "TG007"
     finally:
-        operator.tenantctl("tenant", "drop", "umbrella", "--yes")
+        operator.tenantctl("tenant", "drop", "umbrella", "--yes", "--purge")

@@ -93,4 +93,33 @@ TEST_SUITE("rollout/selection") {
   TEST_CASE("an empty fleet without a filter is no mistake") {
     CHECK(select_tenants({}, {}, "shared").empty());
   }
+
+  TEST_CASE("the registry's filters take who has a row, or leave out a state") {
+    const Fleet all = mixed_fleet();
+    RegisteredTenant acme;
+    acme.slug = acme.schema = "acme";
+    acme.isolation = "schema";
+    acme.state = "suspended";
+    acme.tier = "gold";
+    RegisteredTenant far = acme;
+    far.schema = "beta_1";
+    far.database = "elsewhere";
+    RegisteredTenant sharing = acme;
+    sharing.isolation = "rows";
+    sharing.schema = "beta_2";
+    const auto kept = [&](const RegistryFilter& filter) {
+      std::vector<std::uint32_t> left = matching_tenants(all, {}, "shared");
+      keep_registered(left, all, filter, {.tenants = {acme, far, sharing}, .homes = {"beta_2"}});
+      Names names;
+      for (const std::uint32_t i : left)
+        names.push_back(all.schemas[i].schema);
+      return names;
+    };
+    CHECK(kept({.states = {"ready", "suspended"}}) == Names{"acme"});
+    CHECK(kept({.states = {"suspended"}, .tiers = {"silver"}}) == Names{});
+    CHECK(kept({.isolations = {"schema"}}) == Names{"acme"});
+    CHECK(kept({.isolations = {"rows"}}) == Names{"beta_2"});
+    CHECK(kept({.exclude_states = {"suspended"}}) == Names{"beta_1", "beta_2", "old_shared"});
+    CHECK(kept({.exclude_states = {"archived"}}).size() == 4);
+  }
 }
