@@ -151,7 +151,8 @@ void describe_filters(CLI::App& command, Settings& settings) {
                        "not the schemas that match the pattern (repeatable)"));
   describe(add_setting(command, "--tenants-file", settings.tenants_file,
                        "only the schemas named in the file, one a line; - is standard input"));
-  const CLI::IsMember states({"provisioning", "ready", "suspended", "archived", "deleting"});
+  const CLI::IsMember states(
+      {"provisioning", "ready", "suspended", "archived", "deleting", "moving"});
   describe(add_setting(command, "--state", settings.states,
                        "only tenants that the registry has in this state (repeatable)")
                ->check(states));

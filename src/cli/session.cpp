@@ -53,11 +53,6 @@ std::string random_uuid() {
   return text;
 }
 
-void warn(const Context& context, const std::string& message) {
-  if (!context.settings.quiet)
-    *context.err << "tenantctl: warning: " << told(message) << '\n';
-}
-
 // Tasks are known by their schemas.
 void name_canaries(WaveOptions& waves, const FleetPlan& plan) {
   for (std::string& canary : waves.canaries) {
@@ -146,6 +141,11 @@ void ignore_broken_pipes() {
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+void warn(const Context& context, const std::string& message) {
+  if (!context.settings.quiet)
+    *context.err << "tenantctl: warning: " << told(message) << '\n';
 }
 
 void watch_signals() {

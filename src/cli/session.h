@@ -119,6 +119,9 @@ Budgets budgets(const Settings& settings);
 /// A reader that goes away is an error of the write, not the end of the process.
 void ignore_broken_pipes();
 
+/// A line on standard error, unless --quiet.
+void warn(const Context& context, const std::string& message);
+
 /// From here on SIGINT and SIGTERM are counted instead of ending the process: a rollout ends
 /// itself.
 void watch_signals();
