@@ -51,6 +51,20 @@ std::vector<RegisteredTenant> rows_of(const std::vector<DropTarget>& targets,
   return rows;
 }
 
+// A dropped tenant has given up what it was called.
+std::vector<std::string> moving_names(const std::vector<DropTarget>& targets) {
+  std::vector<std::string> names;
+  for (const DropTarget& target : targets) {
+    if (target.dropped)
+      continue;
+    names.push_back(target.name);
+    names.push_back(target.schema);
+    if (target.row)
+      names.push_back(target.row->slug);
+  }
+  return names;
+}
+
 }  // namespace
 
 bool DropTarget::is_kept() const {
@@ -64,11 +78,22 @@ Dropping::Dropping(const Context& context, Session& session, const DropRules& ru
       registry_(tenant_registry(context, session)),
       has_registry_(registry_.is_installed()) {}
 
+// What a person was asked about may have moved while he thought.
+void Dropping::check_unmoved(const DropTarget& target) {
+  refuse_moving(context_, session_, moving_names({target}));
+  if (!target.row)
+    return;
+  const auto found = registry_.find({target.row->slug});
+  const RegisteredTenant* now = find_tenant(found, target.row->slug);
+  if (now != nullptr &&
+      (now->isolation != target.row->isolation || now->place() != target.row->place())) {
+    throw Error(fmt::format("tenant {} has moved to {} meanwhile", now->slug, now->place()),
+                "Nothing was dropped.");
+  }
+}
+
 void Dropping::check(const std::vector<DropTarget>& targets, bool for_good) {
-  std::vector<std::string> names = names_of(targets);
-  for (const DropTarget& target : targets)
-    names.push_back(target.schema);
-  refuse_moving(context_, session_, names);
+  refuse_moving(context_, session_, moving_names(targets));
   const auto databases = rows_of(targets, DropTarget::Kind::database);
   if (databases.empty() && rules_.force) {
     throw UsageError("--force is for tenants with a database of their own",

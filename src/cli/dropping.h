@@ -50,6 +50,9 @@ class Dropping {
   /// Throws UsageError, before anything is changed, for what cannot be done.
   void check(const std::vector<DropTarget>& targets, bool for_good);
 
+  /// Throws Error for a tenant that lives elsewhere than when it was looked for.
+  void check_unmoved(const DropTarget& target);
+
   TenantResult put_aside(const DropTarget& target);
   TenantResult purge(const DropTarget& target);
   TenantResult bring_back(const DropTarget& target);

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/tenant_mover.h"
 #include "cli/tenants.h"
 #include "revision/target.h"
 
@@ -41,6 +42,7 @@ ExitCode run_adopt(const Context& context, const AdoptOptions& options) {
                        "The pattern is SQL's: % any run, _ any character.");
     }
   }
+  refuse_kept(context, migration.schemas);
   // A schema that has its version table already is left as it is.
   migration.plan = [target](const RevisionFolder& folder, const History& history, Missing missing) {
     if (missing == Missing::nothing) {

@@ -10,6 +10,7 @@
 #include "migrate/held_schema.h"
 #include "output/life_writer.h"
 #include "pq/server_error.h"
+#include "tenant/gate.h"
 #include "tenant/plumbing.h"
 #include "tenant/tenant_file.h"
 
@@ -135,6 +136,14 @@ Named find_source(const Context& context, Session& session, TenantRegistry& regi
                     : state == FoundSchema::State::missing ? "there is no such schema"
                                                            : "it has no version table of ours"),
         "tenantctl tenant list shows all.");
+  }
+  if (asks_the_gate(session.pipeline(), tenant.schema, session.deadline())) {
+    throw UsageError(
+        fmt::format(
+            "rows in {} say whose they are, as rows protect has it: in a copy nobody would see "
+            "them",
+            tenant.schema),
+        "pg_dump --schema takes them along for this tenant; tenant move takes him elsewhere.");
   }
   return tenant;
 }

@@ -183,6 +183,7 @@ ExitCode run_drop(const Context& context, const DropOptions& options) {
   ask_before(context, targets, options.purges);
   EachTenant each(context);
   return each.finish(each.run(names_of(targets), [&](std::size_t i) {
+    dropping.check_unmoved(targets[i]);
     return options.purges ? dropping.purge(targets[i]) : dropping.put_aside(targets[i]);
   }));
 }

@@ -93,8 +93,7 @@ void TenantMover::check_roles(const RegisteredTenant& tenant, const MovePlace& t
   if (tenant.runtime_role.empty() || target.isolation == "schema")
     return;
   RuntimeRoles roles = runtime_roles(context_, session_);
-  const bool is_own = tenant.runtime_role == RuntimeRoles::name_of(roles.database(), tenant.schema);
-  if (target.is_home() && !is_own)
+  if (target.is_home() && !roles.is_ours(tenant.runtime_role))
     return;
   throw UsageError(
       fmt::format("tenant {} works as role {}, which {} cannot have", tenant.slug,

@@ -222,6 +222,21 @@ void TenantMover::check_sums(pq::OpenTransaction& transaction, const TenantMove&
   }
 }
 
+// What is kept may be all that there is of the tenant.
+void TenantMover::check_standing(const MovePlace& target) {
+  bool stands = true;
+  if (!target.is_here()) {
+    DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
+    stands = !admin.databases().find({target.database}).empty();
+  }
+  if (!stands || !recorded_mark(target)) {
+    throw Error(
+        fmt::format("{} is not there any more: what is kept is all that is left of the tenant",
+                    place_text(target)),
+        "Nothing was dropped. Restore the target, or copy what is kept by hand.");
+  }
+}
+
 // Nobody could write where the door was shut. A home goes on with its other tenants, and upgrades:
 // behind one, rows cannot be told by their hashes any more.
 void TenantMover::check_untouched(const TenantMove& move) {
@@ -283,8 +298,10 @@ MoveResult TenantMover::confirm(const std::string& name) {
         fmt::format("tenant {} has no move to confirm", tenant.slug),
         move ? "What is left of one is cleared up by --undo, or by moving again." : "");
   }
-  if (move->stage == TenantMove::Stage::moved)
+  if (move->stage == TenantMove::Stage::moved) {
+    check_standing(move->target);
     check_untouched(*move);
+  }
   moves().reopen(*move);
   moves().set_stage(*move, TenantMove::Stage::confirming);
   clear(*move, move->source);
@@ -349,8 +366,13 @@ void refuse_moving(const Context& context, Session& session,
         fmt::format("{} is moving from {} to {}, or has moved and is not confirmed",
                     tenant == tenants.end() ? "a tenant" : "tenant " + tenant->slug,
                     place_text(move.source), place_text(move.target)),
-        "tenantctl tenant move NAME --confirm or --undo ends that. Nothing was dropped.");
+        "tenantctl tenant move NAME --confirm or --undo ends that. Nothing was changed.");
   }
+}
+
+void refuse_kept(const Context& context, const std::vector<std::string>& schemas) {
+  Session session(context);
+  refuse_moving(context, session, schemas);
 }
 
 }  // namespace tenantctl::cli

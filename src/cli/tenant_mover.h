@@ -68,12 +68,14 @@ class TenantMover {
   void wait_for_sessions(const std::string& database, int but);
   void check_sums(pq::OpenTransaction& transaction, const TenantMove& move, const PlaceShape& shape,
                   const MovePlace& place);
+  void check_standing(const MovePlace& target);
   void check_untouched(const TenantMove& move);
   void go_back(const TenantMove& move);
   void shut(const MovePlace& place, MoveTransactions& transactions);
   void open(const MovePlace& place);
 
   void clear(const TenantMove& move, const MovePlace& place);
+  bool is_registered(const std::string& schema);
   void drop_schema(const TenantMove& move, const MovePlace& place);
   void drop_database(const TenantMove& move, const MovePlace& place);
   void erase_rows(const TenantMove& move, const MovePlace& place);
@@ -104,5 +106,8 @@ class TenantMover {
 
 /// Throws UsageError for a tenant, a home or a schema that is part of a move that is not confirmed.
 void refuse_moving(const Context& context, Session& session, const std::vector<std::string>& names);
+
+/// The same before a version table is made in these schemas.
+void refuse_kept(const Context& context, const std::vector<std::string>& schemas);
 
 }  // namespace tenantctl::cli

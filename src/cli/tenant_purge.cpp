@@ -171,8 +171,10 @@ ExitCode run_purge(const Context& context, const PurgeOptions& options) {
     return each.finish({});
   dropping.check(targets, true);
   ask_before(context, targets, true);
-  return each.finish(
-      each.run(names_of(targets), [&](std::size_t i) { return dropping.purge(targets[i]); }));
+  return each.finish(each.run(names_of(targets), [&](std::size_t i) {
+    dropping.check_unmoved(targets[i]);
+    return dropping.purge(targets[i]);
+  }));
 }
 
 ExitCode run_undrop(const Context& context, const PurgeOptions& options) {

@@ -2,6 +2,7 @@
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/plan.h"
+#include "cli/tenant_mover.h"
 #include "revision/target.h"
 
 namespace tenantctl::cli {
@@ -52,8 +53,10 @@ ExitCode run(const Context& context, const UpgradeOptions& options) {
   migration.tenants = scope == Scope::tenant;
   if (migration.tenants)
     migration.schemas = settings.schemas;
-  if (options.create)
+  if (options.create) {
     migration.create = Missing::schema;
+    refuse_kept(context, migration.schemas);
+  }
   return migrate(context, folders, migration);
 }
 

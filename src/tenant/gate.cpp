@@ -122,6 +122,27 @@ std::string path_text(const std::vector<std::string>& schemas) {
   return text + ", pg_temp";
 }
 
+bool asks_the_gate(pq::Pipeline& pipeline, const std::string& schema, pq::Deadline deadline) {
+  bool asks = false;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql =
+           "SELECT true FROM pg_catalog.pg_depend d "
+           "JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid "
+           "JOIN pg_catalog.pg_namespace g ON g.oid = f.pronamespace AND g.nspname = 'tenantctl' "
+           "LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::regclass "
+           "AND a.oid = d.objid "
+           "LEFT JOIN pg_catalog.pg_policy p ON d.classid = 'pg_catalog.pg_policy'::regclass "
+           "AND p.oid = d.objid "
+           "JOIN pg_catalog.pg_class c ON c.oid = COALESCE(a.adrelid, p.polrelid) "
+           "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+           "WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND n.nspname = $1 LIMIT 1",
+       .values = {schema},
+       .on_row = [&asks](const pq::Row& /*row*/) { asks = true; }});
+  pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+  return asks;
+}
+
 Installed Gate::install(const GateOptions& options) {
   const Component& registry = registry_component();
   if (components_.version_of(registry) < registry.version()) {

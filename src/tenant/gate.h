@@ -41,6 +41,10 @@ struct GateState {
 /// The end of a search_path: these schemas, then the temporary one.
 std::string path_text(const std::vector<std::string>& schemas);
 
+/// Whether defaults or policies of the schema's tables call the gate: then each row says whose it
+/// is. Throws ServerError, ConnectionLost.
+bool asks_the_gate(pq::Pipeline& pipeline, const std::string& schema, pq::Deadline deadline);
+
 /// The functions in the database by which an application enters a tenant (GateComponent says
 /// which): installed beside the registry, which tells them who is there.
 ///

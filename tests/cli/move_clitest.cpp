@@ -511,6 +511,65 @@ TEST_SUITE("cli/move") {
                            project.database_of("") + "')"}) == "0");
   }
 
+  TEST_CASE("what is kept is not dropped where it is all that is left of the tenant") {
+    MoveProject project;
+    project.fill("acme", 3);
+    project.must({"tenant", "move", "acme", "--to", "database"});
+    project.database.execute("DROP DATABASE \"" + project.database_of("acme") + "\"");
+    CHECK(fault(project.run({"tenant", "move", "acme", "--confirm"}), 1,
+                {"is not there any more", "Nothing was dropped"}) == "");
+    CHECK(project.database.value("SELECT count(*) FROM home.customers WHERE tenant_id = '" +
+                                 project.acme() + "'") == "3");
+  }
+
+  TEST_CASE("an upgrade of all while a tenant moves keeps nobody from clearing up") {
+    MoveProject project;
+    project.fill("acme", 3);
+    const std::string before = project.hashes("", "home");
+    project.database.execute("BEGIN");
+    project.database.value("SELECT count(*) FROM home.customers");
+    auto move = project.tool.start({"tenant", "move", "acme", "--to", "schema"});
+    REQUIRE(project.comes("SELECT state FROM tenantctl.tenant WHERE slug = 'acme'", "moving"));
+    project.write("tenant/99991231000000_more.sql", "CREATE TABLE more (id int);",
+                  "DROP TABLE more;");
+    project.must({"upgrade-all", "--tenants", "acme"});
+    project.database.execute("COMMIT");
+    CHECK(fault(move.wait(60s), 1) == "");
+    CHECK(project.place() == "rows ready home");
+    CHECK_FALSE(project.has_schema("acme"));
+    CHECK(project.hashes("", "home") == before);
+    CHECK(project.moves() == "0");
+  }
+
+  TEST_CASE("what a move keeps is nobody's to adopt, to make or to rename") {
+    MoveProject project;
+    project.must({"tenant", "move", "acme", "--to", "schema"});
+    project.must({"tenant", "move", "acme", "--confirm"});
+    project.must({"tenant", "move", "acme", "--to", "database"});
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"tenant", "adopt", "--schema", "acme"},
+          std::vector<std::string>{"upgrade", "--create", "--schema", "acme"},
+          std::vector<std::string>{"tenant", "rename", "acme", "other"},
+          std::vector<std::string>{"tenant", "drop", "acme", "--yes"}}) {
+      CAPTURE(command[1]);
+      CHECK(fault(project.run(command), 2, {"is not confirmed", "--confirm or --undo"}) == "");
+    }
+    project.must({"tenant", "move", "acme", "--undo"});
+    CHECK(project.moves() == "0");
+  }
+
+  TEST_CASE("rows that say whose they are are not copied for somebody else") {
+    MoveProject project;
+    project.must({"tenant", "move", "acme", "--to", "schema"});
+    project.must({"tenant", "move", "acme", "--confirm"});
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"tenant", "clone", "acme", "copy"},
+          std::vector<std::string>{"tenant", "export", "acme", "--file", "acme.tenant"}}) {
+      CHECK(fault(project.run(command), 2, {"say whose they are", "HINT"}) == "");
+    }
+    CHECK(project.database.value("SELECT to_regnamespace('copy') IS NULL") == "t");
+  }
+
   TEST_CASE("triggers do not fire for rows that are only moved, and are there afterwards") {
     Project project;
     project.write("tenant/0001_notes.sql",

@@ -277,7 +277,8 @@ TEST_SUITE("cli/rows drop") {
     process.wait();
     project.database.execute("ROLLBACK");
     CHECK(fault(project.run({"tenant", "undrop", "acme"}), 1, {"its purge has begun"}) == "");
-    CHECK(fault(project.run({"registry", "check"}), 4, {"acme: provisioning or deleting"}) == "");
+    CHECK(fault(project.run({"registry", "check"}), 4,
+                {"acme: provisioning, deleting or moving"}) == "");
     CHECK(fault(project.run({"tenant", "purge", "--yes", "--common", "countries"}), 0,
                 {"purged acme"}) == "");
     CHECK(project.database.value("SELECT count(*) FROM rows.authors") == "0");
