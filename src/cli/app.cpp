@@ -19,6 +19,7 @@
 #include "cli/context.h"
 #include "cli/reports.h"
 #include "cli/session.h"
+#include "cli/signals.h"
 #include "output/result_writer.h"
 #include "pq/server_error.h"
 

@@ -1,5 +1,7 @@
 #include "cli/config_file.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <set>
 #include <utility>

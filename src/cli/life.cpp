@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "cli/signals.h"
 #include "pq/server_error.h"
 
 namespace tenantctl::cli {

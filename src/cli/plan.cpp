@@ -1,5 +1,7 @@
 #include "cli/plan.h"
 
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "base/text.h"

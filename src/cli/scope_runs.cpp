@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cli/signals.h"
 #include "output/progress.h"
 
 namespace tenantctl::cli {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <random>
@@ -11,6 +10,7 @@
 
 #include "base/text.h"
 #include "cli/clusters.h"
+#include "cli/signals.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "pq/conninfo.h"
@@ -27,13 +27,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int oldest_server = 130000;
-
-std::atomic<int>& signals() {
-  static std::atomic<int> count{0};
-  return count;
-}
-
-extern "C" void count_signal(int /*signal*/) { signals().fetch_add(1); }
 
 // RFC 4122, version 4.
 std::string random_uuid() {
@@ -135,34 +128,9 @@ std::vector<std::string> read_names(const std::string& file, std::string_view wh
   return names;
 }
 
-const std::atomic<int>& signal_count() { return signals(); }
-
-void ignore_broken_pipes() {
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &ignore, nullptr);
-}
-
 void warn(const Context& context, const std::string& message) {
   if (!context.settings.quiet)
     *context.err << "tenantctl: warning: " << told(message) << '\n';
-}
-
-void watch_signals() {
-  struct sigaction action {};
-  action.sa_handler = count_signal;
-  sigemptyset(&action.sa_mask);
-  // Without SA_RESTART: a wait ends, and the flag is seen.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
-void leave_signals() {
-  struct sigaction usual {};
-  usual.sa_handler = SIG_DFL;
-  sigemptyset(&usual.sa_mask);
-  sigaction(SIGINT, &usual, nullptr);
-  sigaction(SIGTERM, &usual, nullptr);
 }
 
 Folders read_folders(const Context& context) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,18 +115,7 @@ std::vector<std::string> read_names(const std::string& file, std::string_view wh
 WaveOptions wave_options(const Settings& settings);
 Budgets budgets(const Settings& settings);
 
-/// A reader that goes away is an error of the write, not the end of the process.
-void ignore_broken_pipes();
-
 /// A line on standard error, unless --quiet.
 void warn(const Context& context, const std::string& message);
-
-/// From here on SIGINT and SIGTERM are counted instead of ending the process: a rollout ends
-/// itself.
-void watch_signals();
-/// From here on they end the process again.
-void leave_signals();
-/// How many times SIGINT or SIGTERM arrived since watch_signals().
-const std::atomic<int>& signal_count();
 
 }  // namespace tenantctl::cli

@@ -6,6 +6,7 @@
 #include "cli/life.h"
 #include "cli/options.h"
 #include "cli/registration.h"
+#include "cli/signals.h"
 #include "migrate/copy_script.h"
 #include "migrate/held_schema.h"
 #include "output/life_writer.h"

@@ -15,6 +15,7 @@
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/resident_gates.h"
+#include "cli/signals.h"
 #include "cli/tenants.h"
 #include "output/result_writer.h"
 #include "revision/target.h"

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "cli/database_life.h"
 #include "cli/options.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenant_mover.h"

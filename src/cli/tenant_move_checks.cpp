@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/database_admin.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenant_mover.h"
 #include "cli/tenants.h"

@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/database_admin.h"
 #include "cli/move_transactions.h"
 #include "cli/resident_gates.h"
+#include "cli/signals.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenants.h"
 #include "pq/transaction.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/database_life.h"
 #include "cli/dropping.h"
 #include "cli/options.h"
 

@@ -32,10 +32,13 @@ std::string CopyScript::before() const {
       "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n"
       "SELECT pg_catalog.set_config('statement_timeout', '0', true), "
       "pg_catalog.set_config('lock_timeout', '10s', true), "
+      "pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true), "
       "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
       "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
       "pg_catalog.set_config('synchronous_commit', 'on', true), "
-      "pg_catalog.set_config('client_min_messages', 'warning', true);\n";
+      "pg_catalog.set_config('client_min_messages', 'warning', true);\n"
+      "SELECT pg_catalog.set_config(s.name, '0', true) FROM pg_catalog.pg_settings s "
+      "WHERE s.name = 'transaction_timeout';\n";
   if (collides) {
     sql += rename(from, parking_name(from));
   }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "pq/server_error.h"
+#include "pq/transaction.h"
 #include "tenant/gate_component.h"
 #include "tenant/registry_component.h"
 

@@ -13,8 +13,8 @@ constexpr auto create_table = R"(CREATE TABLE tenantctl.gate (
 // Runs with the owner's rights, so that a runtime role reads no table of ours: it learns of the one
 // tenant that it asks for. The head comes from the mark: a version table is never opened, whoever
 // owns it. The settings are not its business: its own path is pinned.
-constexpr auto create_admission =
-    R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
+std::string create_admission() {
+  return R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
   OUT tenant_id uuid, OUT path text, OUT runtime_role text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -25,13 +25,8 @@ DECLARE
   head text;
   minimum text := substring(minimum_revision FROM '^[0-9]{1,18}');
 BEGIN
-  IF minimum_revision IS NOT NULL
-     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('%L is no revision', minimum_revision),
-      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
-  END IF;
-  SELECT t.* INTO asked FROM tenantctl.tenant t WHERE t.slug = admission.slug;
+)" + revision_is_named() +
+         R"(  SELECT t.* INTO asked FROM tenantctl.tenant t WHERE t.slug = admission.slug;
   IF asked.id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'TG001',
       MESSAGE = format('there is no tenant %L', admission.slug);
@@ -59,19 +54,13 @@ BEGIN
       MESSAGE = format('tenant %s is not ready: schema %I is not here', asked.slug,
                        asked.schema_name);
   END IF;
-  head := substring(mark FROM '^tenantctl 1 scope=(?:tenant|shared) head=([0-9]{1,19}) ');
-  IF minimum IS NOT NULL AND (head IS NULL OR head::numeric < minimum::numeric) THEN
-    RAISE EXCEPTION USING ERRCODE = 'TG004',
-      MESSAGE = format('tenant %s is too old: it is at %s, and %s is asked for', asked.slug,
-                       coalesce(nullif(head, '0'), CASE WHEN head IS NULL THEN 'no known revision'
-                                                        ELSE 'base' END), minimum_revision),
-      HINT = 'tenantctl upgrade-all takes it there.';
-  END IF;
-  tenant_id := asked.id;
+)" + revision_is_enough() +
+         R"(  tenant_id := asked.id;
   runtime_role := asked.runtime_role;
   path := quote_ident(asked.schema_name) || rules.path_behind;
 END
 $$)";
+}
 
 // Without a SET clause: what it sets would end with it. So every name in it is qualified.
 constexpr auto create_enter =
@@ -149,7 +138,7 @@ $$)";
 std::vector<std::string> gate_of_version_1() {
   return {create_table,
           "INSERT INTO tenantctl.gate DEFAULT VALUES",
-          create_admission,
+          create_admission(),
           create_enter,
           create_current_tenant,
           create_require_tenant,
@@ -164,8 +153,8 @@ std::vector<std::string> gate_of_version_1() {
 // Hands a schema of the pool over to a tenant: whoever asks first has it, nobody waits for another.
 // The migrator's lock keeps a schema that is being upgraded where it is. Runs with the owner's
 // rights, which alone may rename the schema.
-constexpr auto create_claim =
-    R"(CREATE FUNCTION tenantctl.claim(slug text, name text DEFAULT NULL,
+std::string create_claim() {
+  return R"(CREATE FUNCTION tenantctl.claim(slug text, name text DEFAULT NULL,
   minimum_revision text DEFAULT NULL, schema_name text DEFAULT NULL,
   tier text DEFAULT 'standard', metadata jsonb DEFAULT '{}') RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -178,13 +167,8 @@ DECLARE
   tried text[] := '{}';
   made uuid;
 BEGIN
-  IF minimum_revision IS NOT NULL
-     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('%L is no revision', minimum_revision),
-      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
-  END IF;
-  IF target IS NULL OR target COLLATE "C" !~ '^[a-z][a-z0-9_]{0,62}$' OR target LIKE 'pg\_%'
+)" + revision_is_named() +
+         R"(  IF target IS NULL OR target COLLATE "C" !~ '^[a-z][a-z0-9_]{0,62}$' OR target LIKE 'pg\_%'
      OR target IN ('public', 'information_schema', 'tenantctl') THEN
     RAISE EXCEPTION USING ERRCODE = '42602',
       MESSAGE = format('%L is no name for a tenant''s schema', target),
@@ -219,14 +203,37 @@ BEGIN
   RETURN made;
 END
 $$)";
+}
 
 std::vector<std::string> gate_of_version_2() {
-  return {create_claim,
+  return {create_claim(),
           "REVOKE ALL ON FUNCTION tenantctl.claim(text, text, text, text, text, jsonb) "
           "FROM PUBLIC"};
 }
 
 }  // namespace
+
+std::string revision_is_named() {
+  return R"(  IF minimum_revision IS NOT NULL
+     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('%L is no revision', minimum_revision),
+      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
+  END IF;
+)";
+}
+
+std::string revision_is_enough() {
+  return R"(  head := substring(mark FROM '^tenantctl 1 scope=(?:tenant|shared) head=([0-9]{1,19}) ');
+  IF minimum IS NOT NULL AND (head IS NULL OR head::numeric < minimum::numeric) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG004',
+      MESSAGE = format('tenant %s is too old: it is at %s, and %s is asked for', admission.slug,
+                       coalesce(nullif(head, '0'), CASE WHEN head IS NULL THEN 'no known revision'
+                                                        ELSE 'base' END), minimum_revision),
+      HINT = 'tenantctl upgrade-all takes it there.';
+  END IF;
+)";
+}
 
 std::string_view enter_function() { return create_enter; }
 std::string_view leave_function() { return create_leave; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "tenant/components.h"
@@ -18,5 +19,11 @@ const Component& gate_component();
 /// they only ask another admission().
 std::string_view enter_function();
 std::string_view leave_function();
+
+/// What the bodies of admission() and claim() have in common, as PL/pgSQL: refuse a
+/// minimum_revision that is none (22023), and read the head out of `mark` and refuse one that is
+/// too old (TG004).
+std::string revision_is_named();
+std::string revision_is_enough();
 
 }  // namespace tenantctl

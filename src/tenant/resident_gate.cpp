@@ -21,8 +21,8 @@ SELECT r.tenant_id AS id, r.slug, 'schema'::pg_catalog.text AS isolation, r.sche
   NULL::pg_catalog.text AS database_name, NULL::pg_catalog.text AS cluster
 FROM tenantctl.resident r)";
 
-constexpr auto create_resident_admission =
-    R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
+std::string create_resident_admission() {
+  return R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
   OUT tenant_id uuid, OUT path text, OUT runtime_role text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -32,13 +32,8 @@ DECLARE
   head text;
   minimum text := substring(minimum_revision FROM '^[0-9]{1,18}');
 BEGIN
-  IF minimum_revision IS NOT NULL
-     AND (minimum IS NULL OR minimum_revision !~ '^[0-9]{1,18}(_[A-Za-z0-9_]*)?$') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('%L is no revision', minimum_revision),
-      HINT = 'Give its number, as 20261102090000 or 0012, with or without its name.';
-  END IF;
-  SELECT r.* INTO resident FROM tenantctl.resident r WHERE r.slug = admission.slug;
+)" + revision_is_named() +
+         R"(  SELECT r.* INTO resident FROM tenantctl.resident r WHERE r.slug = admission.slug;
   IF resident.tenant_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'TG006',
       MESSAGE = format('database %I is not that of tenant %s', current_database(),
@@ -55,18 +50,12 @@ BEGIN
       MESSAGE = format('tenant %s is not ready: schema %I is not here', resident.slug,
                        resident.schema_name);
   END IF;
-  head := substring(mark FROM '^tenantctl 1 scope=(?:tenant|shared) head=([0-9]{1,19}) ');
-  IF minimum IS NOT NULL AND (head IS NULL OR head::numeric < minimum::numeric) THEN
-    RAISE EXCEPTION USING ERRCODE = 'TG004',
-      MESSAGE = format('tenant %s is too old: it is at %s, and %s is asked for', resident.slug,
-                       coalesce(nullif(head, '0'), CASE WHEN head IS NULL THEN 'no known revision'
-                                                        ELSE 'base' END), minimum_revision),
-      HINT = 'tenantctl upgrade-all takes it there.';
-  END IF;
-  tenant_id := resident.tenant_id;
+)" + revision_is_enough() +
+         R"(  tenant_id := resident.tenant_id;
   path := quote_ident(resident.schema_name) || resident.path_behind;
 END
 $$)";
+}
 
 constexpr auto create_resident_tenant =
     R"(CREATE FUNCTION tenantctl.current_tenant() RETURNS uuid
@@ -95,7 +84,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT false $$)";
 std::vector<std::string> statements_of_resident_gate() {
   return {create_resident,
           create_tenant_view,
-          create_resident_admission,
+          create_resident_admission(),
           std::string(enter_function()),
           create_resident_tenant,
           create_resident_requirement,

@@ -155,10 +155,7 @@ TEST_SUITE("cli/databases/create") {
     CHECK(fault(project.run({"tenant", "drop", "one", "-y"}), 2, {"is being made"}) == "");
     process.kill(SIGKILL);
     process.wait();
-    project.database.execute(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
-        "application_name LIKE 'tenantctl/%' AND starts_with(datname, '" +
-        project.database.name() + "')");
+    project.end_sessions_of_the_tool();
     CHECK(fault(project.run({"registry", "check"}), 4, {"one: provisioning"}) == "");
     project.write("tenant/0004_slow.sql", "SELECT 1;");
     CHECK(fault(project.run({"upgrade-all"}), 0, {"nothing to do"}) == "");

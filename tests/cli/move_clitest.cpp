@@ -11,9 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "support/json_schema.h"
+#include "support/database_project.h"
 #include "support/process.h"
-#include "support/project.h"
 
 using namespace tenantctl::testing;
 using namespace std::chrono_literals;
@@ -48,19 +47,18 @@ const std::vector<std::pair<std::string, std::string>> compared_tables{
     {"events", "at, what, tenant_id"}};
 
 /// Tenants of shared rows, acme and beta, whose tables are protected and filled.
-class MoveProject : public Project {
+class MoveProject : public ManyDatabases {
  public:
   enum class Role : std::uint8_t { superuser, owner };
 
   /// As a role that row security binds, or as one that it does not.
-  explicit MoveProject(Role role = Role::superuser) : prefix_(database.name() + "_") {
+  explicit MoveProject(Role role = Role::superuser) {
     if (role == Role::owner) {
       const std::string owner = database.second_role();
       database.execute("ALTER ROLE " + owner + " CREATEDB; GRANT CREATE ON DATABASE \"" +
                        database.name() + "\" TO " + owner);
       tool.set_variable("DATABASE_URL", database.conninfo_as(owner));
     }
-    tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix_);
     tool.set_variable("TENANTCTL_COMMON", "countries");
     write("tenant/0001_tables.sql", moved_tables,
           "DROP TABLE events, invoices, customers, countries; DROP TABLE teams, members CASCADE;");
@@ -72,33 +70,12 @@ class MoveProject : public Project {
     acme_ = database.value("SELECT id FROM tenantctl.tenant WHERE slug = 'acme'");
   }
 
-  ~MoveProject() {
-    try {
-      for (const auto& row : database.rows("SELECT datname FROM pg_database WHERE starts_with("
-                                           "datname, '" +
-                                           prefix_ + "')"))
-        database.execute("DROP DATABASE \"" + row.at(0) + "\" WITH (FORCE)");
-    } catch (const std::exception& error) {
-      MESSAGE("a database was left behind: " << error.what());
-    }
-  }
-
-  MoveProject(const MoveProject&) = delete;
-  MoveProject& operator=(const MoveProject&) = delete;
-
   const std::string& acme() const { return acme_; }
-  std::string database_of(const std::string& tenant) const { return prefix_ + tenant; }
-
-  std::string conninfo_of(const std::string& name) const {
-    std::string uri = database.conninfo();
-    const std::string own = "@/" + database.name();
-    return uri.replace(uri.find(own), own.size(), "@/" + name);
-  }
 
   /// What psql prints in a database (empty: the project's), or its error.
   std::string ask(const std::string& where, const std::vector<std::string>& statements) const {
     std::vector<std::string> words{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1",
-                                   conninfo_of(where.empty() ? database.name() : where)};
+                                   conninfo_to(where.empty() ? database.name() : where)};
     for (const std::string& statement : statements)
       words.insert(words.end(), {"-c", statement});
     const auto run = run_process(words);
@@ -177,19 +154,9 @@ class MoveProject : public Project {
     return false;
   }
 
-  void end_sessions_of_the_tool() const {
-    ask("", {"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
-             "'tenantctl%' AND datname = current_database()"});
-  }
-
  private:
-  std::string prefix_;
   std::string acme_;
 };
-
-std::string move_judged(const Finished& finished) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas/tenant-move.schema.json");
-}
 
 // Rows, schema, database, schema, rows: after each step the server is asked, not the tool.
 void go_round(MoveProject& project) {
@@ -204,7 +171,7 @@ void go_round(MoveProject& project) {
 
   const auto run = project.run({"tenant", "move", "acme", "--to", "schema", "-o", "json"});
   CHECK(fault(run, 0) == "");
-  CHECK(move_judged(run) == "");
+  CHECK(judged(run, "tenant-move") == "");
   CHECK(project.place() == "schema ready acme");
   CHECK(project.hashes("", "acme") == before);
   CHECK(project.ask("", {"SELECT nextval('acme.tickets')"}) ==
@@ -214,7 +181,7 @@ void go_round(MoveProject& project) {
   CHECK(contains(project.hashes("", "home"), "customers 0 "));
   CHECK(project.ask("", {"SELECT count(*) FROM home.customers"}) == "5");
 
-  const std::string own = project.database_of("acme");
+  const std::string own = project.name_of("acme");
   project.move("database");
   CHECK(project.place() == "database ready tenant " + own);
   CHECK(project.hashes(own, "tenant") == before);
@@ -306,7 +273,7 @@ TEST_SUITE("cli/move") {
     project.as_tenant("acme", "DELETE FROM customers WHERE name = 'late'");
     const auto undone = project.run({"tenant", "move", "acme", "--undo", "-o", "json"});
     CHECK(fault(undone, 0) == "");
-    CHECK(move_judged(undone) == "");
+    CHECK(judged(undone, "tenant-move") == "");
     CHECK(project.place() == "rows ready home");
     CHECK_FALSE(project.has_schema("acme"));
     CHECK(project.hashes("", "home") == before);
@@ -365,7 +332,7 @@ TEST_SUITE("cli/move") {
     project.fill("acme", 2);
     project.move("database");
     project.confirm();
-    RunningProcess idle({"psql", "-XAtq", project.conninfo_of(project.database_of("acme")), "-c",
+    RunningProcess idle({"psql", "-XAtq", project.conninfo_to(project.name_of("acme")), "-c",
                          "SELECT pg_sleep(60)"});
     REQUIRE(
         project.comes("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' "
@@ -373,8 +340,8 @@ TEST_SUITE("cli/move") {
                       "1"));
     CHECK(fault(project.run({"tenant", "move", "acme", "--to", "schema", "--lock-wait", "300ms"}),
                 1, {"1 session is connected to database", "--force"}) == "");
-    CHECK(project.place() == "database ready tenant " + project.database_of("acme"));
-    CHECK(project.ask(project.database_of("acme"), {"SELECT 1"}) == "1");
+    CHECK(project.place() == "database ready tenant " + project.name_of("acme"));
+    CHECK(project.ask(project.name_of("acme"), {"SELECT 1"}) == "1");
     CHECK(fault(project.run({"tenant", "move", "acme", "--to", "schema", "--force"}), 0) == "");
     CHECK(project.place() == "schema ready acme");
   }
@@ -399,21 +366,21 @@ TEST_SUITE("cli/move") {
     // Another target than the one begun.
     project.move("database");
     CHECK_FALSE(project.has_schema("acme"));
-    CHECK(project.hashes(project.database_of("acme"), "tenant") == before);
+    CHECK(project.hashes(project.name_of("acme"), "tenant") == before);
     project.confirm();
 
     // As a run leaves it that was killed between the two commits of a move out of the database.
     project.move("schema");
     project.ask("", {"BEGIN; UPDATE tenantctl.tenant SET isolation = 'database', schema_name = "
                      "'tenant', database_name = '" +
-                     project.database_of("acme") +
+                     project.name_of("acme") +
                      "', state = 'moving' WHERE slug = 'acme'; UPDATE tenantctl.move SET stage = "
                      "'copying'; COMMIT"});
     const auto cleared = project.run({"tenant", "move", "acme", "--undo", "-o", "json"});
     CHECK(fault(cleared, 0) == "");
     CHECK(json::parse(cleared.out)["action"] == "cleared");
-    CHECK(project.place() == "database ready tenant " + project.database_of("acme"));
-    CHECK(project.hashes(project.database_of("acme"), "tenant") == before);
+    CHECK(project.place() == "database ready tenant " + project.name_of("acme"));
+    CHECK(project.hashes(project.name_of("acme"), "tenant") == before);
   }
 
   TEST_CASE("killed while it drops what was left, the tenant is where it is, and it goes on") {
@@ -508,14 +475,14 @@ TEST_SUITE("cli/move") {
     CHECK(project.ask("", {"SELECT count(*) FROM tenantctl.tenant WHERE state <> 'ready'"}) == "0");
     CHECK(project.ask("", {"SELECT count(*) FROM tenantctl.move"}) == "0");
     CHECK(project.ask("", {"SELECT count(*) FROM pg_database WHERE starts_with(datname, '" +
-                           project.database_of("") + "')"}) == "0");
+                           project.name_of("") + "')"}) == "0");
   }
 
   TEST_CASE("what is kept is not dropped where it is all that is left of the tenant") {
     MoveProject project;
     project.fill("acme", 3);
     project.must({"tenant", "move", "acme", "--to", "database"});
-    project.database.execute("DROP DATABASE \"" + project.database_of("acme") + "\"");
+    project.database.execute("DROP DATABASE \"" + project.name_of("acme") + "\"");
     CHECK(fault(project.run({"tenant", "move", "acme", "--confirm"}), 1,
                 {"is not there any more", "Nothing was dropped"}) == "");
     CHECK(project.database.value("SELECT count(*) FROM home.customers WHERE tenant_id = '" +

@@ -124,9 +124,7 @@ TEST_SUITE("cli/registry") {
     CHECK(fault(project.run({"tenant", "create", "one"}), 2, {"Another run is making it"}) == "");
     process.kill(SIGKILL);
     process.wait();
-    project.database.execute(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE "
-        "'tenantctl/%' AND datname = current_database()");
+    project.end_sessions_of_the_tool();
     CHECK(fault(project.run({"registry", "check"}), 4, {"one: provisioning"}) == "");
     project.write("tenant/0004_slow.sql", "SELECT 1;");
     CHECK(fault(project.run({"tenant", "create", "one"}), 0) == "");

@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "support/json_schema.h"
+#include "support/database_project.h"
 #include "support/process.h"
-#include "support/project.h"
 
 using namespace tenantctl::testing;
 using nlohmann::json;
@@ -14,10 +13,9 @@ using nlohmann::json;
 namespace {
 
 /// A fleet of shared rows, schemas and databases out of one folder, whose tables are protected.
-class MixedProject : public Project {
+class MixedProject : public ManyDatabases {
  public:
-  MixedProject() : prefix_(database.name() + "_") {
-    tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix_);
+  MixedProject() {
     write("tenant/0001_notes.sql", "CREATE TABLE notes (id serial PRIMARY KEY, body text);",
           "DROP TABLE notes;");
     must({"registry", "init"});
@@ -25,27 +23,11 @@ class MixedProject : public Project {
     must({"tenant", "create", "small", "--isolation", "rows", "--home", "home"});
   }
 
-  ~MixedProject() {
-    try {
-      for (const auto& row : database.rows("SELECT datname FROM pg_database WHERE starts_with("
-                                           "datname, '" +
-                                           prefix_ + "')"))
-        database.execute("DROP DATABASE \"" + row.at(0) + "\" WITH (FORCE)");
-    } catch (const std::exception& error) {
-      MESSAGE("a database was left behind: " << error.what());
-    }
-  }
-
-  MixedProject(const MixedProject&) = delete;
-  MixedProject& operator=(const MixedProject&) = delete;
-
   void protect(std::vector<std::string> more = {}) const {
     more.insert(more.begin(), {"rows", "protect"});
     must(more);
     must({"upgrade-all"});
   }
-
-  std::string database_of(const std::string& tenant) const { return prefix_ + tenant; }
 
   std::string id_of(const std::string& slug) {
     return database.value("SELECT id FROM tenantctl.tenant WHERE slug = '" + slug + "'");
@@ -54,24 +36,15 @@ class MixedProject : public Project {
   /// What psql prints in the tenant's database, or the SQLSTATE of its error.
   std::string inside(const std::string& tenant, const std::vector<std::string>& statements,
                      const std::string& role = {}) const {
-    std::string uri = database.conninfo_as(role);
-    const std::string own = "@/" + database.name();
-    uri.replace(uri.find(own), own.size(), "@/" + database_of(tenant));
-    std::vector<std::string> words{"psql", "-XAtq", uri, "-v", "VERBOSITY=sqlstate"};
+    std::vector<std::string> words{"psql", "-XAtq", conninfo_to(name_of(tenant), role), "-v",
+                                   "VERBOSITY=sqlstate"};
     for (const std::string& statement : statements)
       words.insert(words.end(), {"-c", statement});
     const auto run = run_process(words);
     const auto error = run.err.find("ERROR:  ");
     return error == std::string::npos ? run.out : run.err.substr(error + 8, 5);
   }
-
- private:
-  std::string prefix_;
 };
-
-std::string gate_judged(const Finished& finished) {
-  return schema_errors(finished.out, source_folder() / "tests/schemas/gate-install.schema.json");
-}
 
 }  // namespace
 
@@ -81,7 +54,7 @@ TEST_SUITE("cli/resident gate") {
     project.protect();
     project.must({"tenant", "create", "made", "--isolation", "database"});
     project.must({"tenant", "create", "copied", "--isolation", "database", "--template-database",
-                  project.database_of("template")});
+                  project.name_of("template")});
     for (const std::string tenant : {"made", "copied"}) {
       const std::string id = project.id_of(tenant);
       CHECK(project.inside(tenant, {"INSERT INTO tenant.notes (body) VALUES ('own')",
@@ -102,8 +75,8 @@ TEST_SUITE("cli/resident gate") {
     project.protect();
     project.must({"tenant", "create", "acme", "--isolation", "database"});
     const std::string app = project.database.second_role();
-    project.database.execute("GRANT CONNECT ON DATABASE \"" + project.database_of("acme") +
-                             "\" TO " + app);
+    project.database.execute("GRANT CONNECT ON DATABASE \"" + project.name_of("acme") + "\" TO " +
+                             app);
     project.inside("acme", {"GRANT USAGE ON SCHEMA tenant TO " + app,
                             "GRANT ALL ON ALL TABLES IN SCHEMA tenant TO " + app,
                             "GRANT ALL ON ALL SEQUENCES IN SCHEMA tenant TO " + app,
@@ -140,13 +113,13 @@ TEST_SUITE("cli/resident gate") {
                 {"gate unchanged, version 2\nand in 2 own databases of tenants\n"}) == "");
     CHECK(project.inside("one", {"SELECT tenantctl.current_tenant()"}) ==
           project.id_of("one") + "\n");
-    project.database.execute("ALTER DATABASE \"" + project.database_of("two") + "\" RENAME TO \"" +
-                             project.database_of("away") + "\"");
+    project.database.execute("ALTER DATABASE \"" + project.name_of("two") + "\" RENAME TO \"" +
+                             project.name_of("away") + "\"");
     CHECK(fault(project.run({"gate", "install"}), 1,
                 {"in 1 own database", "two: the gate in its database", "does not exist"}) == "");
     const auto told = project.run({"gate", "install", "-o", "json"});
     CHECK(told.exit_code == 1);
-    CHECK(gate_judged(told) == "");
+    CHECK(judged(told, "gate-install") == "");
     CHECK(json::parse(told.out)["databases"]["settled"] == 1);
     CHECK(json::parse(told.out)["databases"]["failed"][0]["tenant"] == "two");
   }

@@ -10,16 +10,15 @@
 
 namespace tenantctl::testing {
 
-/// A project with a registry whose tenants may have databases of their own, named after its own
-/// database; all of them are dropped at the end.
-class DatabaseProject : public Project {
+/// A project whose tenants may have databases of their own, named after its own database; all of
+/// them are dropped at the end.
+class ManyDatabases : public Project {
  public:
-  DatabaseProject() : prefix_(database.name() + "_") {
+  ManyDatabases() : prefix_(database.name() + "_") {
     tool.set_variable("TENANTCTL_DATABASE_PREFIX", prefix_);
-    must({"registry", "init"});
   }
 
-  ~DatabaseProject() {
+  ~ManyDatabases() {
     try {
       for (const auto& row : database.rows("SELECT datname FROM pg_database WHERE starts_with("
                                            "datname, '" +
@@ -30,10 +29,27 @@ class DatabaseProject : public Project {
     }
   }
 
-  DatabaseProject(const DatabaseProject&) = delete;
-  DatabaseProject& operator=(const DatabaseProject&) = delete;
+  ManyDatabases(const ManyDatabases&) = delete;
+  ManyDatabases& operator=(const ManyDatabases&) = delete;
 
   std::string name_of(const std::string& tenant) const { return prefix_ + tenant; }
+
+  /// To a database, as a role (empty: the project's own).
+  std::string conninfo_to(const std::string& name, const std::string& role = {}) const {
+    std::string uri = role.empty() ? database.conninfo() : database.conninfo_as(role);
+    const std::string own = "@/" + database.name();
+    return uri.replace(uri.find(own), own.size(), "@/" + name);
+  }
+
+ private:
+  std::string prefix_;
+};
+
+/// With a registry.
+class DatabaseProject : public ManyDatabases {
+ public:
+  DatabaseProject() { must({"registry", "init"}); }
+
   std::string schema_of(const std::string& tenant) const { return name_of(tenant) + "/tenant"; }
 
   void create(std::vector<std::string> tenants) {
@@ -41,11 +57,7 @@ class DatabaseProject : public Project {
     must(tenants);
   }
 
-  std::string conninfo_of(const std::string& tenant) const {
-    std::string uri = database.conninfo();
-    const std::string own = "@/" + database.name();
-    return uri.replace(uri.find(own), own.size(), "@/" + name_of(tenant));
-  }
+  std::string conninfo_of(const std::string& tenant) const { return conninfo_to(name_of(tenant)); }
 
   /// What psql prints in the tenant's database, or its error.
   std::string inside(const std::string& tenant, const std::string& sql) const {
@@ -69,9 +81,6 @@ class DatabaseProject : public Project {
         "SELECT COALESCE(string_agg(slug || ' ' || state, ',' ORDER BY slug), "
         "'') FROM tenantctl.tenant");
   }
-
- private:
-  std::string prefix_;
 };
 
 }  // namespace tenantctl::testing

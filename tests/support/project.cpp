@@ -94,6 +94,15 @@ bool Project::has_schema(const std::string& schema) {
          "1";
 }
 
+void Project::end_sessions_of_the_tool() const {
+  const std::string sessions =
+      "FROM pg_stat_activity WHERE application_name LIKE 'tenantctl/%' AND starts_with(datname, '" +
+      database.name() + "')";
+  database.execute("SELECT pg_terminate_backend(pid) " + sessions);
+  if (!becomes_true(database, "SELECT count(*) = 0 " + sessions))
+    throw std::runtime_error("sessions of a killed program do not end");
+}
+
 std::string fault(const Finished& finished, int exit_code,
                   std::initializer_list<std::string_view> parts) {
   std::string text;

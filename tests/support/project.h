@@ -45,6 +45,10 @@ class Project {
   bool has_table(const std::string& schema, const std::string& table);
   bool has_schema(const std::string& schema);
 
+  /// Ends what a killed program left at the server, in this database and those named after it, and
+  /// waits until it is gone. Throws std::runtime_error after ten seconds.
+  void end_sessions_of_the_tool() const;
+
   mutable TestDatabase database;
   Tool tool;
 };
