@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/database.h"
 #include "support/process.h"
 #include "support/project.h"
 
@@ -14,11 +15,17 @@ using nlohmann::json;
 
 namespace {
 
-/// Another private server, up until the end of the test.
+/// The version of the server that the tests are given.
+std::string major_version() {
+  return TestDatabase().value("SELECT current_setting('server_version_num')::int / 10000");
+}
+
+/// Another private server of that version, up until the end of the test: a run takes one version.
 class SecondServer {
  public:
   SecondServer()
-      : process_({(source_folder() / "scripts/with_postgres").string(), "sh", "-c",
+      : process_({(source_folder() / "scripts/with_postgres").string(), "--postgres",
+                  major_version(), "sh", "-c",
                   "echo \"host=$PGHOST port=$PGPORT user=$PGUSER dbname=postgres\" > " +
                       file("up") + ".new; mv " + file("up") + ".new " + file("up") +
                       "; while [ ! -e " + file("down") + " ]; do sleep 0.1; done"}) {
