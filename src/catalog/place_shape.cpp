@@ -160,7 +160,25 @@ class ShapeReader {
         "AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
         "JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid "
         "JOIN pg_catalog.pg_class v ON v.oid = w.ev_class "
-        "AND v.relnamespace NOT IN (SELECT p.oid FROM place p) ORDER BY 1",
+        "AND v.relnamespace NOT IN (SELECT p.oid FROM place p) "
+        "UNION SELECT 'column ' || c.oid::pg_catalog.regclass::pg_catalog.text || '.' || a.attname "
+        "FROM place p JOIN pg_catalog.pg_type y ON y.typnamespace = p.oid "
+        "JOIN pg_catalog.pg_depend d ON d.refobjid = y.oid "
+        "AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass "
+        "AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0 "
+        "JOIN pg_catalog.pg_class c ON c.oid = d.objid "
+        "AND c.relnamespace NOT IN (SELECT p.oid FROM place p) "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objid AND a.attnum = d.objsubid "
+        "UNION SELECT 'default of ' || c.oid::pg_catalog.regclass::pg_catalog.text || '.' || "
+        "a.attname FROM place p JOIN pg_catalog.pg_class s ON s.relnamespace = p.oid "
+        "AND s.relkind = 'S' JOIN pg_catalog.pg_depend d ON d.refobjid = s.oid "
+        "AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+        "AND d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass "
+        "JOIN pg_catalog.pg_attrdef f ON f.oid = d.objid "
+        "JOIN pg_catalog.pg_class c ON c.oid = f.adrelid "
+        "AND c.relnamespace NOT IN (SELECT p.oid FROM place p) "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum "
+        "ORDER BY 1",
         shape_.incoming);
   }
 

@@ -251,12 +251,32 @@ void TenantCopy::stage(const PlaceTable& table, const std::string& name) {
                 patience_);
 }
 
+// A table that nothing can be written into has rows all the same: as many, each by its defaults.
+void TenantCopy::copy_blank(const PlaceTable& table) {
+  std::string rows = "0";
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = fmt::format("SELECT pg_catalog.count(*) FROM {}{}",
+                                         from_text(source_.shape.schema, table),
+                                         filter_text(source_, tenant_, table)),
+                      .on_row = [&rows](const pq::Row& row) { rows = row.text(0); }});
+  source_.transaction.run(std::move(messages));
+  run_one(
+      target_.transaction,
+      fmt::format("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, {}::pg_catalog.int8)",
+                  qualified(target_.shape.schema, table.name), rows));
+}
+
 void TenantCopy::copy_step(const std::vector<std::size_t>& step) {
   std::vector<std::size_t> tables = step;
   tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
+  std::erase_if(tables, [this](std::size_t i) { return !is_copied(source_.shape.tables[i]); });
+  for (const std::size_t i : tables) {
+    if (columns_text(source_.shape.tables[i], "", false).empty()) {
+      copy_blank(source_.shape.tables[i]);
+    }
+  }
   std::erase_if(tables, [this](std::size_t i) {
-    const PlaceTable& table = source_.shape.tables[i];
-    return !is_copied(table) || columns_text(table, "", false).empty();
+    return columns_text(source_.shape.tables[i], "", false).empty();
   });
   if (tables.size() == 1 && !is_one_database() && !target_.is_home) {
     stream(source_.shape.tables[tables.front()]);

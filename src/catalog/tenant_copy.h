@@ -68,6 +68,7 @@ class TenantCopy {
   bool is_copied(const PlaceTable& table) const;
   void empty_target();
   void refuse_strangers();
+  void copy_blank(const PlaceTable& table);
   void copy_step(const std::vector<std::size_t>& step);
   void stream(const PlaceTable& table);
   void stage(const PlaceTable& table, const std::string& name);

@@ -7,7 +7,7 @@
 #include "output/tenant_writer.h"
 #include "pq/transaction.h"
 #include "tenant/databases.h"
-#include "tenant/tenant_moves.h"
+#include "tenant/tenant_lock.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -149,16 +149,20 @@ void find_databases(Session& session, const Context& context,
 // A run that moves a tenant holds its lock as long as it lives.
 void find_stranded(Session& session, const std::vector<RegisteredTenant>& tenants,
                    RegistryFindings& findings) {
+  std::vector<const RegisteredTenant*> moving;
   for (const RegisteredTenant& tenant : tenants) {
-    if (tenant.state != "moving")
-      continue;
-    bool is_stranded = false;
-    std::vector<pq::Message> messages;
-    messages.push_back(TenantMoves::try_lock(tenant.id, is_stranded));
-    pq::run_transaction(session.pipeline(), std::move(messages), pq::Access::read_only,
-                        session.deadline());
-    if (is_stranded)
-      findings.unfinished.push_back(tenant.slug);
+    if (tenant.state == "moving")
+      moving.push_back(&tenant);
+  }
+  const std::unique_ptr<bool[]> is_free = std::make_unique<bool[]>(moving.size());
+  std::vector<pq::Message> messages;
+  for (std::size_t i = 0; i < moving.size(); ++i)
+    messages.push_back(TenantLock::probe(moving[i]->id, is_free[i]));
+  pq::run_transaction(session.pipeline(), std::move(messages), pq::Access::read_only,
+                      session.deadline());
+  for (std::size_t i = 0; i < moving.size(); ++i) {
+    if (is_free[i])
+      findings.unfinished.push_back(moving[i]->slug);
   }
   std::ranges::sort(findings.unfinished);
 }

@@ -24,6 +24,10 @@ void check_move(const MoveCommand& command) {
                                : "--to, --confirm and --undo are three things to do",
                      "--to schema, database or rows; then --confirm or --undo.");
   }
+  if (command.move.discard_writes && !command.confirm) {
+    throw UsageError("--discard-writes says how to --confirm",
+                     "What was written where the tenant lives is never given up.");
+  }
 }
 
 ExitCode run_move(const Context& context, const MoveCommand& command) {
@@ -53,6 +57,8 @@ void add_tenant_move(CLI::App& tenant, Context& context) {
   add_switch(*command, "--confirm", options->confirm, "drop what the tenant left");
   add_switch(*command, "--undo", options->undo,
              "go back to what the tenant left, if nothing was written since");
+  add_switch(*command, "--discard-writes", options->move.discard_writes,
+             "confirm although what the tenant left was written to since: that is lost");
   add_setting(*command, "--to-schema", options->move.schema,
               "schema to be made; else the slug, with _ for -");
   add_setting(*command, "--home", options->move.home,

@@ -165,11 +165,6 @@ void TenantMover::check_pointers(const PlaceShape& shape, const MovePlace& sourc
 // What would be lost, or would let somebody in, is told before anything is made.
 void TenantMover::check_source(const PlaceShape& shape, const MovePlace& source,
                                const MovePlace& target) {
-  if (!source.is_home() && !shape.incoming.empty()) {
-    throw UsageError(fmt::format("other schemas depend on {}: {}", place_text(source),
-                                 first_lines(shape.incoming)),
-                     "They would go with it; take them away first.");
-  }
   check_pointers(shape, source, target);
   if (!source.is_home() && !target.is_home())
     return;

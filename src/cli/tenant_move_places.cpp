@@ -121,7 +121,7 @@ void TenantMover::wait_for_sessions(const std::string& database, int but) {
   }
 }
 
-void TenantMover::close(const TenantMove& move, const MovePlace& place) {
+void TenantMover::close(TenantMove& move, const MovePlace& place) {
   if (!moves().close(move)) {
     throw Error("the tenant's state was changed meanwhile",
                 "tenantctl tenant list shows what it is now. The tenant stays where it was.");
@@ -138,9 +138,22 @@ void TenantMover::shut(const MovePlace& place, MoveTransactions& transactions) {
                     transactions.session_of(place).pipeline().connection().backend_pid());
 }
 
+// One that is gone is nobody's to open.
 void TenantMover::open(const MovePlace& place) {
-  if (!place.is_here())
-    DatabaseAdmin(context_, session_, {}, options_.admin_url).databases().open(place.database);
+  if (place.is_here())
+    return;
+  DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
+  const auto found = admin.databases().find({place.database});
+  if (!found.empty() && !found.front().takes_connections)
+    admin.databases().open(place.database);
+}
+
+bool TenantMover::is_open(const MovePlace& place) {
+  if (place.is_here())
+    return true;
+  DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
+  const auto found = admin.databases().find({place.database});
+  return !found.empty() && found.front().takes_connections;
 }
 
 bool TenantMover::is_registered(const std::string& schema) {
@@ -190,10 +203,7 @@ void TenantMover::drop_database(const TenantMove& move, const MovePlace& place) 
 }
 
 void TenantMover::erase_rows(const TenantMove& move, const MovePlace& place) {
-  RowEraser(session_.pipeline(),
-            {.id = move.tenant, .home = place.schema, .column = options_.tables.tenant_column},
-            context_.settings.answer_timeout)
-      .run_alone();
+  RowEraser(session_.pipeline(), erased(move, place), context_.settings.answer_timeout).run_alone();
 }
 
 // Removes what the tenant has in a place where it does not live.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "catalog/row_references.h"
 #include "cli/database_admin.h"
 #include "cli/move_transactions.h"
 #include "cli/resident_gates.h"
@@ -13,6 +14,7 @@
 #include "cli/tenants.h"
 #include "pq/transaction.h"
 #include "tenant/gate.h"
+#include "tenant/tenant_lock.h"
 
 namespace tenantctl::cli {
 
@@ -24,11 +26,22 @@ TenantMoves TenantMover::moves() {
   return {session_.pipeline(), context_.settings.owners, context_.settings.answer_timeout};
 }
 
-CopiedTenant TenantMover::copied(const std::string& id) const {
-  return {.id = id,
-          .column = options_.tables.tenant_column,
-          .common = options_.tables.common,
+// Whatever the command line says now: rows are told apart as they were when they were copied.
+MoveTables TenantMover::tables_of(const TenantMove& move) const {
+  return move.tables.value_or(
+      MoveTables{.tenant_column = options_.tables.tenant_column, .common = options_.tables.common});
+}
+
+CopiedTenant TenantMover::copied(const TenantMove& move) const {
+  MoveTables tables = tables_of(move);
+  return {.id = move.tenant,
+          .column = std::move(tables.tenant_column),
+          .common = std::move(tables.common),
           .path_behind = path_text(path_behind(context_.settings))};
+}
+
+ErasedTenant TenantMover::erased(const TenantMove& move, const MovePlace& home) const {
+  return {.id = move.tenant, .home = home.schema, .column = tables_of(move).tenant_column};
 }
 
 pq::ConnectOptions TenantMover::connection_to(const MovePlace& place) const {
@@ -60,16 +73,25 @@ RegisteredTenant TenantMover::find(const std::string& name) {
   return *at;
 }
 
-void TenantMover::lock(const RegisteredTenant& tenant) {
+// What was read before the lock was ours may be over.
+RegisteredTenant TenantMover::lock(const std::string& name) {
+  const RegisteredTenant tenant = find(name);
   bool is_locked = false;
   std::vector<pq::Message> messages;
-  messages.push_back(TenantMoves::try_lock(tenant.id, is_locked));
+  messages.push_back(TenantLock::try_session(tenant.id, is_locked));
   pq::run_transaction(session_.pipeline(), std::move(messages), pq::Access::read_only,
                       session_.deadline());
   if (!is_locked) {
-    throw UnavailableError(fmt::format("another run is moving tenant {}", tenant.slug),
-                           "Wait until it ends.");
+    throw UnavailableError(
+        fmt::format("another run is moving, renaming or dropping tenant {}", tenant.slug),
+        "Wait until it ends.");
   }
+  RegisteredTenant now = find(name);
+  if (now.id != tenant.id) {
+    throw UnavailableError(fmt::format("tenant {} is another one since a moment ago", tenant.slug),
+                           "Look at it, and run the command again.");
+  }
+  return now;
 }
 
 // What an earlier run left behind. True where it was only cleared up.
@@ -95,7 +117,7 @@ bool TenantMover::take_up(const RegisteredTenant& tenant) {
       fmt::format("tenantctl tenant move {} --confirm finishes that.", tenant.slug));
 }
 
-std::vector<TableSum> TenantMover::carry(const RegisteredTenant& tenant, const TenantMove& move) {
+std::vector<TableSum> TenantMover::carry(const TenantMove& move) {
   const PlaceShape source = shape_of(move.source);
   const PlaceShape target = shape_of(move.target);
   std::optional<pq::ConnectOptions> away;
@@ -122,7 +144,7 @@ std::vector<TableSum> TenantMover::carry(const RegisteredTenant& tenant, const T
     }
   }
   TenantCopy copy({transactions.of(move.source), source, move.source.is_home()},
-                  {transactions.of(move.target), target, move.target.is_home()}, copied(tenant.id),
+                  {transactions.of(move.target), target, move.target.is_home()}, copied(move),
                   MoveTransactions::patience);
   std::vector<TableSum> sums = copy.run();
   if (move.source.isolation == "schema") {
@@ -155,14 +177,18 @@ std::optional<TenantMove> TenantMover::give_up(const TenantMove& move, const Err
 }
 
 MoveResult TenantMover::move(const std::string& name) {
-  RegisteredTenant tenant = find(name);
-  lock(tenant);
+  RegisteredTenant tenant = lock(name);
   if (take_up(tenant))
     tenant = find(name);
   const std::vector<std::string> movable{"ready", "suspended", "archived"};
   if (std::ranges::count(movable, tenant.state) == 0) {
     throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
                      "Who is ready, suspended or archived can be moved.");
+  }
+  if (!tenant.renaming.empty()) {
+    throw UsageError(fmt::format("a rename of tenant {} was begun: its database is to be called {}",
+                                 tenant.slug, escaped_name(tenant.renaming)),
+                     "tenantctl tenant rename, given again, finishes that. Nothing was moved.");
   }
   TenantMove move{.tenant = tenant.id,
                   .state = tenant.state,
@@ -171,7 +197,9 @@ MoveResult TenantMover::move(const std::string& name) {
                   .target = target_of(tenant),
                   .mark = {},
                   .sums = {},
-                  .run_id = session_.run_id()};
+                  .run_id = session_.run_id(),
+                  .tables = MoveTables{.tenant_column = options_.tables.tenant_column,
+                                       .common = options_.tables.common}};
   check_free(move.target);
   check_roles(tenant, move.target);
   move.mark = mark_of(move.source);
@@ -180,15 +208,19 @@ MoveResult TenantMover::move(const std::string& name) {
     check_shapes(move);
   }
   check_source(shape_of(move.source), move.source, move.target);
+  check_unneeded(move, move.source, "Nothing was moved.");
   moves().install();
-  moves().begin(move);
+  if (!moves().begin(move)) {
+    throw Error(fmt::format("{} are being dropped", place_text(move.target)),
+                "Name another home with --home. Nothing was moved.");
+  }
   try {
     watch_signals();
     provision(tenant, move);
     check_shapes(move);
     refuse_interrupted();
     close(move, move.source);
-    std::vector<TableSum> sums = carry(tenant, move);
+    std::vector<TableSum> sums = carry(move);
     return {.tenant = tenant.slug,
             .action = "moved",
             .source = move.source,
@@ -206,22 +238,24 @@ MoveResult TenantMover::move(const std::string& name) {
   }
 }
 
-void TenantMover::check_sums(pq::OpenTransaction& transaction, const TenantMove& move,
-                             const PlaceShape& shape, const MovePlace& place) {
+// Tables that are not as they were copied.
+std::vector<std::string> TenantMover::changes(pq::OpenTransaction& transaction,
+                                              const TenantMove& move, const PlaceShape& shape,
+                                              const MovePlace& place) {
   fix_settings(transaction, move.tenant);
-  const CopiedTenant tenant = copied(move.tenant);
+  const CopiedTenant tenant = copied(move);
   const auto sums = read_sums({transaction, shape, place.is_home()}, tenant);
   std::vector<std::string> changed;
   for (const TableSum& before : parse_sums(move.sums)) {
     const bool is_everybodys = place.is_home() && tenant.is_common(before.table);
-    if (!is_everybodys && std::ranges::count(sums, before) == 0)
-      changed.push_back(before.table);
+    if (is_everybodys || std::ranges::count(sums, before) > 0)
+      continue;
+    const auto now = std::ranges::find(sums, before.table, &TableSum::table);
+    changed.push_back(now == sums.end() ? before.table + " (gone)"
+                                        : fmt::format("{} ({} then, {} now)", before.table,
+                                                      counted(before.rows, "row"), now->rows));
   }
-  if (!changed.empty()) {
-    throw Error(fmt::format("{} was written to since the move: {}", place_text(place),
-                            first_lines(changed)),
-                "Look at what stands there and carry over by hand what is to stay.");
-  }
+  return changed;
 }
 
 // What is kept may be all that there is of the tenant.
@@ -241,24 +275,71 @@ void TenantMover::check_standing(const MovePlace& target) {
 
 // Nobody could write where the door was shut. A home goes on with its other tenants, and upgrades:
 // behind one, rows cannot be told by their hashes any more.
-void TenantMover::check_untouched(const TenantMove& move) {
-  if (!move.source.is_here()) {
-    DatabaseAdmin admin(context_, session_, {}, options_.admin_url);
-    const auto found = admin.databases().find({move.source.database});
-    if (found.empty() || !found.front().takes_connections)
-      return;
-  }
+std::vector<std::string> TenantMover::changes_in_source(const TenantMove& move) {
+  if (!is_open(move.source))
+    return {};
   if (move.source.is_home() && recorded_mark(move.source) != move.mark)
-    return;
+    return {};
   const PlaceShape shape = shape_of(move.source);
   SiteSession site(connection_to(move.source));
   pq::OpenTransaction transaction(site.pipeline(), MoveTransactions::patience);
-  check_sums(transaction, move, shape, move.source);
+  std::vector<std::string> changed = changes(transaction, move, shape, move.source);
   transaction.commit();
+  return changed;
+}
+
+// The tenant goes on where it lives now: what somebody wrote into what it left goes with that.
+void TenantMover::agree_to_discard(const TenantMove& move,
+                                   const std::vector<std::string>& changed) {
+  if (changed.empty() || options_.discard_writes)
+    return;
+  const std::string written = fmt::format("{} was written to since the move: {}",
+                                          place_text(move.source), first_lines(changed));
+  if (!is_terminal_in() || !is_terminal_err()) {
+    throw Error(written,
+                fmt::format("Look at what stands there and carry over by hand what is to stay; "
+                            "then --confirm --discard-writes drops it. {} is not changed by that. "
+                            "Nothing was dropped.",
+                            place_text(move.target)));
+  }
+  const bool is_agreed =
+      cli::confirm(context_, fmt::format("{}. The tenant goes on with what {} has, and what was "
+                                         "written there is lost. Drop it all the same?",
+                                         written, place_text(move.target)));
+  if (!is_agreed)
+    throw UsageError("not confirmed: nothing was dropped");
+}
+
+// Foreign keys and views from elsewhere would go along, or stop what is dropped half-way.
+void TenantMover::check_unneeded(const TenantMove& move, const MovePlace& place,
+                                 std::string_view advice) {
+  if (!is_open(place))
+    return;
+  const std::vector<std::string> needing =
+      place.is_home() ? read_row_references(session_.pipeline(), erased(move, place),
+                                            pq::Clock::now() + MoveTransactions::patience)
+                      : shape_of(place).incoming;
+  if (needing.empty())
+    return;
+  throw UsageError(
+      fmt::format("{} depend on {}: {}", place.is_home() ? "rows of others" : "other schemas",
+                  place_text(place), first_lines(needing)),
+      fmt::format("They would go with it; take them away first. {}", advice));
+}
+
+void TenantMover::check_marks(const TenantMove& move) {
+  for (const MovePlace& place : {move.source, move.target}) {
+    const bool is_hidden = place == move.source && !place.is_home();
+    if (!is_hidden && recorded_mark(place) != move.mark) {
+      throw UsageError(
+          fmt::format("{} was upgraded or downgraded since the move", place_text(place)),
+          "The way back is a move of its own, when this one is confirmed.");
+    }
+  }
 }
 
 // Only if nothing would be lost. The tenant lives in the source when this is committed.
-void TenantMover::go_back(const TenantMove& move) {
+void TenantMover::go_back(TenantMove& move) {
   std::optional<pq::ConnectOptions> away;
   if (!move.target.is_here())
     away = connection_to(move.target);
@@ -268,7 +349,12 @@ void TenantMover::go_back(const TenantMove& move) {
     const PlaceShape shape = shape_of(move.target);
     shut(move.target, transactions);
     transactions.begin();
-    check_sums(transactions.of(move.target), move, shape, move.target);
+    const auto changed = changes(transactions.of(move.target), move, shape, move.target);
+    if (!changed.empty()) {
+      throw Error(fmt::format("{} was written to since the move: {}", place_text(move.target),
+                              first_lines(changed)),
+                  "What was written there would be lost: carry it over by hand, or --confirm.");
+    }
     std::vector<pq::Message> show;
     show.push_back({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', "
                            "true)"});
@@ -291,8 +377,7 @@ void TenantMover::go_back(const TenantMove& move) {
 }
 
 MoveResult TenantMover::confirm(const std::string& name) {
-  const RegisteredTenant tenant = find(name);
-  lock(tenant);
+  const RegisteredTenant tenant = lock(name);
   const auto move = moves().find(tenant.id);
   if (!move || move->stage == TenantMove::Stage::copying ||
       move->stage == TenantMove::Stage::undoing) {
@@ -300,9 +385,14 @@ MoveResult TenantMover::confirm(const std::string& name) {
         fmt::format("tenant {} has no move to confirm", tenant.slug),
         move ? "What is left of one is cleared up by --undo, or by moving again." : "");
   }
+  std::vector<std::string> changed;
   if (move->stage == TenantMove::Stage::moved) {
+    // An undo that was killed may have shut it.
+    open(move->target);
     check_standing(move->target);
-    check_untouched(*move);
+    check_unneeded(*move, move->source, "Nothing was dropped; --undo is possible still.");
+    changed = changes_in_source(*move);
+    agree_to_discard(*move, changed);
   }
   moves().reopen(*move);
   moves().set_stage(*move, TenantMove::Stage::confirming);
@@ -312,13 +402,13 @@ MoveResult TenantMover::confirm(const std::string& name) {
           .action = "confirmed",
           .source = move->source,
           .target = move->target,
-          .tables = parse_sums(move->sums)};
+          .tables = parse_sums(move->sums),
+          .discarded = std::move(changed)};
 }
 
 MoveResult TenantMover::undo(const std::string& name) {
-  const RegisteredTenant tenant = find(name);
-  lock(tenant);
-  const auto move = moves().find(tenant.id);
+  const RegisteredTenant tenant = lock(name);
+  auto move = moves().find(tenant.id);
   if (!move || move->stage == TenantMove::Stage::confirming) {
     throw UsageError(fmt::format("tenant {} has no move to undo", tenant.slug),
                      move ? "Its source is half dropped: --confirm finishes that." : "");
@@ -333,14 +423,10 @@ MoveResult TenantMover::undo(const std::string& name) {
     moves().forget(*move);
     return result;
   }
-  for (const MovePlace& place : {move->source, move->target}) {
-    const bool is_hidden = place == move->source && !place.is_home();
-    if (!is_hidden && recorded_mark(place) != move->mark) {
-      throw UsageError(
-          fmt::format("{} was upgraded or downgraded since the move", place_text(place)),
-          "The way back is a move of its own, when this one is confirmed.");
-    }
-  }
+  // An undo that was killed may have shut it.
+  open(move->target);
+  check_marks(*move);
+  check_unneeded(*move, move->target, "Nothing was changed.");
   go_back(*move);
   clear(*move, move->target);
   moves().forget(*move);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "catalog/place_shape.h"
+#include "catalog/row_eraser.h"
 #include "catalog/tenant_copy.h"
 #include "cli/session.h"
 #include "cli/shared_rows.h"
@@ -24,7 +25,8 @@ struct MoveOptions {
   std::string database_schema = "tenant";  ///< in a database of its own
   std::string admin_url;
   HomeTables tables;
-  bool force = false;  ///< ends sessions in the tenant's database
+  bool force = false;           ///< ends sessions in the tenant's database
+  bool discard_writes = false;  ///< confirms although what is kept was written to
 };
 
 class MoveTransactions;
@@ -48,7 +50,7 @@ class TenantMover {
 
  private:
   RegisteredTenant find(const std::string& name);
-  void lock(const RegisteredTenant& tenant);
+  RegisteredTenant lock(const std::string& name);
   bool take_up(const RegisteredTenant& tenant);
   MovePlace target_of(const RegisteredTenant& tenant);
   MovePlace home_of(const std::string& asked);
@@ -62,17 +64,21 @@ class TenantMover {
 
   void provision(const RegisteredTenant& tenant, const TenantMove& move);
   void make_database(const RegisteredTenant& tenant, const TenantMove& move);
-  std::vector<TableSum> carry(const RegisteredTenant& tenant, const TenantMove& move);
-  void close(const TenantMove& move, const MovePlace& place);
+  std::vector<TableSum> carry(const TenantMove& move);
+  void close(TenantMove& move, const MovePlace& place);
   void wait_for_transactions();
   void wait_for_sessions(const std::string& database, int but);
-  void check_sums(pq::OpenTransaction& transaction, const TenantMove& move, const PlaceShape& shape,
-                  const MovePlace& place);
+  std::vector<std::string> changes(pq::OpenTransaction& transaction, const TenantMove& move,
+                                   const PlaceShape& shape, const MovePlace& place);
   void check_standing(const MovePlace& target);
-  void check_untouched(const TenantMove& move);
-  void go_back(const TenantMove& move);
+  std::vector<std::string> changes_in_source(const TenantMove& move);
+  void agree_to_discard(const TenantMove& move, const std::vector<std::string>& changed);
+  void check_unneeded(const TenantMove& move, const MovePlace& place, std::string_view advice);
+  void check_marks(const TenantMove& move);
+  void go_back(TenantMove& move);
   void shut(const MovePlace& place, MoveTransactions& transactions);
   void open(const MovePlace& place);
+  bool is_open(const MovePlace& place);
 
   void clear(const TenantMove& move, const MovePlace& place);
   bool is_registered(const std::string& schema);
@@ -94,7 +100,9 @@ class TenantMover {
   static void refuse_interrupted();
 
   TenantMoves moves();
-  CopiedTenant copied(const std::string& id) const;
+  MoveTables tables_of(const TenantMove& move) const;
+  CopiedTenant copied(const TenantMove& move) const;
+  ErasedTenant erased(const TenantMove& move, const MovePlace& home) const;
   pq::ConnectOptions connection_to(const MovePlace& place) const;
   VersionTable version_table(const MovePlace& place, const std::string& name) const;
 

@@ -60,6 +60,8 @@ void write_move(std::ostream& out, Format format, const MoveResult& result) {
     json["from"] = move_place_json(result.source);
     json["to"] = move_place_json(result.target);
     json["tables"] = sums_json(result.tables);
+    if (result.action == "confirmed")
+      json["discarded"] = result.discarded;
     out << json_text(json) << '\n';
     return;
   }
@@ -73,6 +75,8 @@ void write_move(std::ostream& out, Format format, const MoveResult& result) {
   } else if (result.action == "confirmed") {
     out << fmt::format("confirmed {}: it lives in {}, {} dropped\n", result.tenant, target,
                        result.source.is_home() ? "its " + source + " are" : source + " is");
+    for (const std::string& table : result.discarded)
+      out << fmt::format("  lost what was written since: {}\n", escaped_name(table));
   } else {
     out << fmt::format("{} {}: it lives in {}, what {} had of it is gone\n", result.action,
                        result.tenant, source, target);

@@ -17,6 +17,7 @@ struct MoveResult {
   MovePlace source;
   MovePlace target;
   std::vector<TableSum> tables;
+  std::vector<std::string> discarded = {};  ///< tables of the source that were written to since
 };
 void write_move(std::ostream& out, Format format, const MoveResult& result);
 

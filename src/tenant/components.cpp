@@ -107,6 +107,9 @@ pq::Message refuse_foreign_schema(const std::vector<std::string>& owners) {
 }
 
 std::string_view installer_of(const Component& component) {
+  if (component.name == "moves") {
+    return "tenant move";
+  }
   return component.name == "registry" ? "registry init" : "gate install";
 }
 

@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "base/number.h"
 #include "base/text.h"
 
 namespace tenantctl {
 namespace {
 
-// Advisory lock class of moves; the second key is made of the tenant's id.
-constexpr int move_lock_class = 1952670775;
+// Whom a move may close.
+constexpr std::string_view movable = "('ready', 'suspended', 'archived')";
+constexpr std::string_view move_time = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'";
 
-std::vector<std::string> statements_of_moves() {
+std::vector<std::string> moves_of_version_1() {
   return {
       "CREATE TABLE tenantctl.move (\n"
       "  tenant uuid PRIMARY KEY,\n"
@@ -34,9 +38,23 @@ std::vector<std::string> statements_of_moves() {
       "('provisioning', 'ready', 'suspended', 'archived', 'deleting', 'moving'))"};
 }
 
+std::vector<std::string> moves_of_version_2() {
+  return {"ALTER TABLE tenantctl.move ADD COLUMN tenant_column text, ADD COLUMN common text[]"};
+}
+
 const Component& move_component() {
-  static const Component component{
-      .name = "moves", .tables = {"tenant", "move"}, .versions = {statements_of_moves()}};
+  static const Component component{.name = "moves",
+                                   .tables = {"tenant", "place", "move"},
+                                   .versions = {moves_of_version_1(), moves_of_version_2()}};
+  return component;
+}
+
+// For who only reads: whatever stands there, unless it is newer.
+Component installed_component(int version) {
+  Component component = move_component();
+  if (version < component.version()) {
+    component.versions.resize(static_cast<std::size_t>(version));
+  }
   return component;
 }
 
@@ -50,21 +68,55 @@ TenantMove::Stage stage_of(std::string_view text) {
   return TenantMove::Stage::copying;
 }
 
-constexpr std::string_view select_moves =
-    "SELECT m.tenant_state, m.stage, m.from_isolation, m.from_schema, m.from_database, "
-    "m.to_isolation, m.to_schema, m.to_database, m.mark, m.sums, m.run_id, m.tenant "
-    "FROM tenantctl.move m";
+std::string select_moves(int version) {
+  return fmt::format(
+      "SELECT m.tenant_state, m.stage, m.from_isolation, m.from_schema, m.from_database, "
+      "m.to_isolation, m.to_schema, m.to_database, m.mark, m.sums, m.run_id, m.tenant, "
+      "pg_catalog.to_char(COALESCE(m.moved_at, m.began_at) AT TIME ZONE 'UTC', {}), "
+      "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - COALESCE(m.moved_at, "
+      "m.began_at))::pg_catalog.int8, {} FROM tenantctl.move m",
+      move_time, version < 2 ? "NULL" : "m.tenant_column");
+}
 
 TenantMove move_of(const pq::Row& row) {
   const auto text = [&row](int column) { return std::string(row.text(column)); };
-  return {.tenant = text(11),
-          .state = text(0),
-          .stage = stage_of(row.text(1)),
-          .source = {.isolation = text(2), .schema = text(3), .database = text(4)},
-          .target = {.isolation = text(5), .schema = text(6), .database = text(7)},
-          .mark = text(8),
-          .sums = text(9),
-          .run_id = text(10)};
+  TenantMove move{.tenant = text(11),
+                  .state = text(0),
+                  .stage = stage_of(row.text(1)),
+                  .source = {.isolation = text(2), .schema = text(3), .database = text(4)},
+                  .target = {.isolation = text(5), .schema = text(6), .database = text(7)},
+                  .mark = text(8),
+                  .sums = text(9),
+                  .run_id = text(10)};
+  move.since = row.text(12);
+  move.age = number_of<std::int64_t>(row.text(13));
+  if (!row.text(14).empty()) {
+    move.tables = MoveTables{.tenant_column = text(14), .common = {}};
+  }
+  return move;
+}
+
+/// All moves that `condition` is true of, or one: two questions.
+std::vector<pq::Message> read_moves(std::vector<TenantMove>& moves, int version,
+                                    const std::string& condition,
+                                    const std::vector<std::optional<std::string>>& values) {
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = select_moves(version) + condition,
+                      .values = values,
+                      .on_row = [&moves](const pq::Row& row) { moves.push_back(move_of(row)); }});
+  if (version < 2) {
+    return messages;
+  }
+  messages.push_back({.sql = "SELECT m.tenant, c.name FROM tenantctl.move m, "
+                             "pg_catalog.unnest(m.common) AS c (name)",
+                      .on_row = [&moves](const pq::Row& row) {
+                        const auto move =
+                            std::ranges::lower_bound(moves, row.text(0), {}, &TenantMove::tenant);
+                        if (move != moves.end() && move->tenant == row.text(0) && move->tables) {
+                          move->tables->common.emplace_back(row.text(1));
+                        }
+                      }});
+  return messages;
 }
 
 std::optional<std::string> null_if_empty(const std::string& text) {
@@ -91,53 +143,67 @@ Installed TenantMoves::install() { return components_.install(move_component());
 
 std::vector<TenantMove> TenantMoves::all() {
   std::vector<TenantMove> moves;
-  std::vector<pq::Message> messages;
-  messages.push_back({.sql = std::string(select_moves),
-                      .on_row = [&moves](const pq::Row& row) { moves.push_back(move_of(row)); }});
-  components_.read(move_component(), std::move(messages));
+  const int version = components_.version_of(move_component());
+  if (version > 0) {
+    components_.read(installed_component(version), read_moves(moves, version, " ORDER BY 12", {}));
+  }
   return moves;
 }
 
 // The lock waits for a transaction that settles it, whose client may be gone.
 std::optional<TenantMove> TenantMoves::find(const std::string& tenant) {
-  std::optional<TenantMove> found;
   if (components_.version_of(move_component()) == 0) {
-    return found;
+    return std::nullopt;
   }
-  std::vector<pq::Message> messages;
-  messages.push_back({.sql = fmt::format("{} WHERE m.tenant = $1 FOR UPDATE", select_moves),
-                      .values = {tenant},
-                      .on_row = [&found](const pq::Row& row) { found = move_of(row); }});
-  components_.write(move_component(), std::move(messages));
-  return found;
+  const int version = install().after;
+  std::vector<TenantMove> found;
+  components_.write(move_component(),
+                    read_moves(found, version, " WHERE m.tenant = $1 FOR UPDATE", {tenant}));
+  return found.empty() ? std::nullopt : std::optional(std::move(found.front()));
 }
 
-pq::Message TenantMoves::try_lock(const std::string& tenant, bool& is_locked) {
-  return {.sql = fmt::format("SELECT pg_catalog.pg_try_advisory_lock({}, pg_catalog.hashtext($1))",
-                             move_lock_class),
-          .values = {tenant},
-          .on_row = [&is_locked](const pq::Row& row) { is_locked = row.text(0) == "t"; }};
-}
-
-void TenantMoves::begin(const TenantMove& move) {
+bool TenantMoves::begin(const TenantMove& move) {
+  bool is_begun = false;
   std::vector<pq::Message> messages;
+  // Whoever drops the home closes it first, and looks for moves then.
+  messages.push_back({.sql = "SELECT FROM tenantctl.place p WHERE p.schema_name = $1 FOR SHARE",
+                      .values = {move.target.schema}});
   messages.push_back(
       {.sql = "INSERT INTO tenantctl.move (tenant, tenant_state, stage, from_isolation, "
-              "from_schema, from_database, to_isolation, to_schema, to_database, mark, run_id) "
-              "VALUES ($1, $2, 'copying', $3, $4, $5, $6, $7, $8, $9, $10)",
+              "from_schema, from_database, to_isolation, to_schema, to_database, mark, run_id, "
+              "tenant_column, common) "
+              "SELECT $1, $2, 'copying', $3, $4, $5, $6::pg_catalog.text, $7::pg_catalog.text, $8, "
+              "$9, $10, $11, $12::pg_catalog.text[] WHERE $6::pg_catalog.text <> 'rows' OR EXISTS "
+              "(SELECT FROM tenantctl.place p WHERE p.schema_name = $7::pg_catalog.text "
+              "AND p.purpose = 'rows' AND p.state = 'ready') RETURNING true",
        .values = {move.tenant, move.state, move.source.isolation, move.source.schema,
                   null_if_empty(move.source.database), move.target.isolation, move.target.schema,
-                  null_if_empty(move.target.database), move.mark, move.run_id}});
+                  null_if_empty(move.target.database), move.mark, move.run_id,
+                  move.tables ? std::optional(move.tables->tenant_column) : std::nullopt,
+                  move.tables ? std::optional(array_of(move.tables->common)) : std::nullopt},
+       .on_row = [&is_begun](const pq::Row& /*row*/) { is_begun = true; }});
   components_.write(move_component(), std::move(messages));
+  return is_begun;
 }
 
-bool TenantMoves::close(const TenantMove& move) {
+bool TenantMoves::close(TenantMove& move) {
   bool is_closed = false;
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = "UPDATE tenantctl.tenant SET state = 'moving' WHERE id = $1 "
-                             "AND state IN ($2, 'moving') RETURNING true",
-                      .values = {move.tenant, move.state},
+  messages.push_back(
+      {.sql = fmt::format("UPDATE tenantctl.move m SET tenant_state = t.state FROM (SELECT t.state "
+                          "FROM tenantctl.tenant t WHERE t.id = $1 AND t.state IN {} FOR UPDATE) t "
+                          "WHERE m.tenant = $1",
+                          movable),
+       .values = {move.tenant}});
+  messages.push_back({.sql = fmt::format("UPDATE tenantctl.tenant SET state = 'moving' WHERE id = "
+                                         "$1 AND (state = 'moving' OR state IN {}) RETURNING true",
+                                         movable),
+                      .values = {move.tenant},
                       .on_row = [&is_closed](const pq::Row& /*row*/) { is_closed = true; }});
+  messages.push_back(
+      {.sql = "SELECT m.tenant_state FROM tenantctl.move m WHERE m.tenant = $1",
+       .values = {move.tenant},
+       .on_row = [&move](const pq::Row& row) { move.state = std::string(row.text(0)); }});
   components_.write(move_component(), std::move(messages));
   return is_closed;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +24,12 @@ struct MovePlace {
   bool operator==(const MovePlace&) const = default;
 };
 
+/// What tells whose rows are in the tables of a home.
+struct MoveTables {
+  std::string tenant_column;
+  std::vector<std::string> common;  ///< tables that are the same for all
+};
+
 /// A tenant on its way from one place to another, as its row tells.
 struct TenantMove {
   enum class Stage {
@@ -33,13 +40,20 @@ struct TenantMove {
   };
 
   std::string tenant;  ///< id
-  std::string state;   ///< of the tenant before and after
+  std::string state;   ///< of the tenant before and after, as long as it is `moving`
   Stage stage = Stage::copying;
   MovePlace source;
   MovePlace target;
   std::string mark;    ///< where both stood
   std::string sums;    ///< JSON: what was copied, table by table
   std::string run_id;  ///< that made the target
+  /// As the move was told; nothing of one that an older version began.
+  std::optional<MoveTables> tables = std::nullopt;
+  std::string since = {};  ///< it began, or the tenant lives where it lives now
+  std::int64_t age = 0;    ///< seconds since then
+
+  /// The tenant has moved, and what it left is kept.
+  bool keeps_source() const { return stage == Stage::moved || stage == Stage::confirming; }
 };
 
 std::string_view to_text(TenantMove::Stage stage);
@@ -55,17 +69,16 @@ class TenantMoves {
       : components_(pipeline, owners, patience) {}
 
   Installed install();
+  /// By tenant; also those of an older version, which is left as it is.
   std::vector<TenantMove> all();
-  /// As it is when no other transaction is about to change it.
+  /// As it is when no other transaction is about to change it. Takes an older version to this one.
   std::optional<TenantMove> find(const std::string& tenant);
 
-  /// Session lock by which two runs do not move the same tenant; false if another holds it.
-  static pq::Message try_lock(const std::string& tenant, bool& is_locked);
-
-  void begin(const TenantMove& move);
-  /// From here on the gate refuses the tenant. False, and nothing changes, if its state is another
-  /// one meanwhile.
-  bool close(const TenantMove& move);
+  /// False, and nothing is begun, if the home that it leads to is none any more.
+  bool begin(const TenantMove& move);
+  /// From here on the gate refuses the tenant; the state that it had until now is the one that it
+  /// will have again. False, and nothing changes, if nobody in that state can be moved.
+  bool close(TenantMove& move);
   /// Gives it back the state that it had.
   void reopen(const TenantMove& move);
   void set_stage(const TenantMove& move, TenantMove::Stage stage);
