@@ -103,7 +103,7 @@ std::optional<NameChange> rename_database(const Context& context, Session& sessi
   const std::string name = database_named_after(tenant, to);
   registry.check_free(to);
   if (name.empty()) {
-    registry.rename(tenant.slug, to, "");
+    registry.rename(tenant, to, "");
     return std::nullopt;
   }
   check_our_databases(context, session, {tenant}, admin_url);
@@ -111,9 +111,9 @@ std::optional<NameChange> rename_database(const Context& context, Session& sessi
   DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url), owner);
   Databases& databases = admin.databases();
   if (!databases.find({tenant.database}).empty() && databases.find({name}).empty())
-    registry.begin_renaming(tenant.slug, name);
+    registry.begin_renaming(tenant, name);
   rename_there(databases, tenant, name);
-  registry.rename(tenant.slug, to, name);
+  registry.rename(tenant, to, name);
   return NameChange{.from = tenant.database, .to = name};
 }
 
@@ -128,7 +128,7 @@ void put_database_aside(const Context& context, Session& session, const Register
     throw Error(fmt::format("there is no database {}", escaped_name(tenant.database)),
                 "tenantctl tenant drop --purge removes the row.");
   }
-  registry.put_aside(tenant.slug);
+  registry.put_aside(tenant);
   std::string reason;
   try {
     databases.shut(tenant.database);
@@ -167,7 +167,7 @@ void purge_database(const Context& context, Session& session, const RegisteredTe
                       role_of(session, tenant.cluster));
   // Shut already: as long as the server has not dropped it, it can come back.
   if (!tenant.is_kept)
-    registry.change_state({tenant.slug}, {tenant.state}, "deleting", "");
+    registry.begin_purge(tenant);
   try {
     admin.databases().drop(tenant.database, force);
   } catch (const pq::ServerError& error) {
@@ -180,7 +180,7 @@ void purge_database(const Context& context, Session& session, const RegisteredTe
         fmt::format("database {} was not dropped: {}", tenant.database, error.what()),
         error.is(object_in_use) ? "--force ends the sessions that are connected to it." : "");
   }
-  registry.remove({tenant.slug});
+  registry.remove(tenant);
 }
 
 void describe_admin(CLI::App& command, std::string& url) {

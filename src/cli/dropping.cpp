@@ -7,8 +7,8 @@
 #include "base/text.h"
 #include "cli/database_life.h"
 #include "cli/migration.h"
+#include "cli/moves.h"
 #include "cli/options.h"
-#include "cli/tenant_mover.h"
 #include "migrate/schema_drop.h"
 #include "migrate/schema_shelf.h"
 #include "pq/server_error.h"
@@ -78,18 +78,11 @@ Dropping::Dropping(const Context& context, Session& session, const DropRules& ru
       registry_(tenant_registry(context, session)),
       has_registry_(registry_.is_installed()) {}
 
-// What a person was asked about may have moved while he thought.
+// What a person was asked about may have moved while he thought; a tenant's own row is looked at
+// where it is changed.
 void Dropping::check_unmoved(const DropTarget& target) {
-  refuse_moving(context_, session_, moving_names({target}));
   if (!target.row)
-    return;
-  const auto found = registry_.find({target.row->slug});
-  const RegisteredTenant* now = find_tenant(found, target.row->slug);
-  if (now != nullptr &&
-      (now->isolation != target.row->isolation || now->place() != target.row->place())) {
-    throw Error(fmt::format("tenant {} has moved to {} meanwhile", now->slug, now->place()),
-                "Nothing was dropped.");
-  }
+    refuse_moving(context_, session_, moving_names({target}));
 }
 
 void Dropping::check(const std::vector<DropTarget>& targets, bool for_good) {
@@ -128,10 +121,10 @@ TenantResult Dropping::put_aside(const DropTarget& target) {
       put_database_aside(context_, session_, *target.row, rules_.admin_url, rules_.force);
       break;
     case Kind::rows:
-      registry_.put_aside(target.row->slug);
+      registry_.put_aside(*target.row);
       break;
     case Kind::row:
-      registry_.remove({target.row->slug});
+      registry_.remove(*target.row);
       return {.tenant = target.name,
               .result = "dropped",
               .message = "there was only its row in the registry"};
@@ -160,7 +153,7 @@ TenantResult Dropping::purge(const DropTarget& target) {
     case Kind::row:
       break;
   }
-  registry_.remove({target.row->slug});
+  registry_.remove(*target.row);
   return {.tenant = target.name,
           .result = "purged",
           .message = "there was only its row in the registry"};
@@ -190,7 +183,7 @@ void Dropping::put_schema_aside(const DropTarget& target) {
         try {
           SchemaShelf(session_.pipeline(), table_options(context_.settings, session_.run_id()))
               .put_aside(SchemaName::existing(target.schema),
-                         has_registry_ ? registry_.delete_along(target.schema)
+                         has_registry_ ? registry_.delete_along(target.row, target.schema)
                                        : std::vector<pq::Message>{},
                          session_.deadline());
         } catch (const pq::ServerError& error) {
@@ -250,13 +243,19 @@ TenantResult Dropping::purge_schema(const DropTarget& target) {
         if (!target.dropped)
           check_ours(target.schema);
         SchemaDrop::Alongside alongside;
-        if (has_registry_)
-          alongside.before = registry_.remove_along(target.schema);
+        if (has_registry_) {
+          alongside.begin = registry_.begin_purge_along(target.row);
+          alongside.before = registry_.remove_along(target.row, target.schema);
+        }
         if (!role.empty())
           alongside.behind.push_back(roles.drop_along(role));
         const VersionTable table = table_of(context_, session_, schema);
-        SchemaDrop(session_.pipeline(), table, context_.settings.version_table)
-            .run(0, session_.deadline(), std::move(alongside));
+        try {
+          SchemaDrop(session_.pipeline(), table, context_.settings.version_table)
+              .run(0, session_.deadline(), std::move(alongside));
+        } catch (const pq::ServerError& error) {
+          TenantRegistry::explain(error);
+        }
       },
       [&] { return !is_there(session_, target.schema); });
   if (!role.empty() && roles.is_ours(role)) {
@@ -272,7 +271,7 @@ TenantResult Dropping::purge_schema(const DropTarget& target) {
 TenantResult Dropping::purge_rows(const RegisteredTenant& tenant) {
   TenantResult result{.tenant = tenant.slug, .result = "purged", .home = tenant.schema};
   result.erased = erase_rows(context_, session_, tenant, rules_.tables);
-  registry_.remove({tenant.slug});
+  registry_.remove(tenant);
   return result;
 }
 
@@ -282,6 +281,13 @@ TenantResult Dropping::purge_home(const DropTarget& target) {
     throw UsageError(
         fmt::format("\"{}\" is a home of shared rows, and tenants live there", target.schema),
         "Drop and purge them first, by their slugs. The home was not dropped.");
+  }
+  // Closed, it is no move's target any more; one that was quicker has its row by now.
+  try {
+    refuse_moving(context_, session_, {target.schema});
+  } catch (const Error&) {
+    places.finish_home(target.schema);
+    throw;
   }
   TenantResult result{.tenant = target.name, .result = "purged"};
   if (is_there(session_, target.schema))

@@ -50,7 +50,7 @@ class Dropping {
   /// Throws UsageError, before anything is changed, for what cannot be done.
   void check(const std::vector<DropTarget>& targets, bool for_good);
 
-  /// Throws Error for a tenant that lives elsewhere than when it was looked for.
+  /// Throws UsageError for a home, or whom nobody registered, if a move has come there meanwhile.
   void check_unmoved(const DropTarget& target);
 
   TenantResult put_aside(const DropTarget& target);

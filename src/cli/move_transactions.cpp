@@ -1,5 +1,7 @@
 #include "cli/move_transactions.h"
 
+#include "pq/stop_point.h"
+
 namespace tenantctl::cli {
 
 MoveTransactions::MoveTransactions(const pq::ConnectOptions& here,
@@ -16,9 +18,12 @@ void MoveTransactions::begin() {
 }
 
 void MoveTransactions::commit() {
+  pq::stop_point(pq::StopPoint::move_copied, "", nullptr);
   if (away_ != nullptr)
     away_->commit();
+  pq::stop_point(pq::StopPoint::move_half, "", nullptr);
   here_->commit();
+  pq::stop_point(pq::StopPoint::move_committed, "", nullptr);
 }
 
 }  // namespace tenantctl::cli

@@ -224,9 +224,7 @@ void check_erasable(const Context& context, Session& session,
 
 std::vector<ErasedRows> erase_rows(const Context& context, Session& session,
                                    const RegisteredTenant& tenant, const HomeTables& tables) {
-  tenant_registry(context, session)
-      .change_state({tenant.slug}, {"provisioning", "ready", "suspended", "archived", "deleting"},
-                    "deleting", "");
+  tenant_registry(context, session).begin_purge(tenant);
   RowEraser eraser(session.pipeline(), erased(tenant, tables), context.settings.answer_timeout);
   return eraser.run(context.settings.lock_wait);
 }

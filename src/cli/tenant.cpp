@@ -2,8 +2,8 @@
 
 #include "cli/commands.h"
 #include "cli/migration.h"
+#include "cli/moves.h"
 #include "cli/options.h"
-#include "cli/tenant_mover.h"
 #include "cli/tenants.h"
 #include "revision/target.h"
 

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/text.h"
 #include "cli/dropping.h"
@@ -38,6 +41,10 @@ class DropTargets {
   std::vector<DropTarget> selected(const Selection& chosen) {
     std::vector<DropTarget> targets;
     rows_ = registry_.all();
+    for (const RegisteredTenant& tenant : rows_) {
+      if (!tenant.has_rows())
+        by_place_.emplace(tenant.place(), &tenant);
+    }
     add_dropped(targets, chosen);
     add_rows(targets, chosen);
     const Fleet fleet = session_.everywhere();
@@ -46,8 +53,7 @@ class DropTargets {
       const bool is_place =
           std::ranges::find(places_, found.schema, &TenantPlace::schema) != places_.end();
       if (!is_place)
-        targets.push_back(found.site == 0 ? DropTarget{.name = found.schema, .schema = found.schema}
-                                          : database_at(found.schema));
+        targets.push_back(found.site == 0 ? schema_at(found.schema) : database_at(found.schema));
     }
     if (targets.empty()) {
       throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
@@ -113,20 +119,25 @@ class DropTargets {
     return at == dropped_.end() ? nullptr : &*at;
   }
 
+  DropTarget schema_at(const std::string& schema) const {
+    DropTarget target{.name = schema, .schema = schema};
+    if (const auto row = by_place_.find(schema); row != by_place_.end())
+      target.row = *row->second;
+    return target;
+  }
+
   DropTarget database_at(const std::string& place) const {
-    const auto row = std::ranges::find(rows_, place, &RegisteredTenant::place);
-    return {.name = row->slug, .kind = DropTarget::Kind::database, .row = *row};
+    const RegisteredTenant& row = *by_place_.at(place);
+    return {.name = row.slug, .kind = DropTarget::Kind::database, .row = row};
   }
 
   void add_dropped(std::vector<DropTarget>& targets, const Selection& chosen) const {
     for (const DroppedTenant& before : dropped_) {
-      const auto row = std::ranges::find_if(rows_, [&before](const RegisteredTenant& tenant) {
-        return tenant.is_here() && tenant.schema == before.schema;
-      });
-      const bool is_known = row != rows_.end();
+      const auto row = by_place_.find(before.schema);
+      const bool is_known = row != by_place_.end() && row->second->is_here();
       const bool passes =
-          is_known ? chosen.registry.passes(*row) : !chosen.registry.asks_for_rows();
-      if (passes && chosen.takes(before.name, is_known ? row->slug : ""))
+          is_known ? chosen.registry.passes(*row->second) : !chosen.registry.asks_for_rows();
+      if (passes && chosen.takes(before.name, is_known ? row->second->slug : ""))
         targets.push_back(shelf(before.name, before, std::nullopt));
     }
   }
@@ -148,9 +159,11 @@ class DropTargets {
   std::vector<std::uint32_t> select_left(const Fleet& fleet, Selection chosen,
                                          const std::vector<DropTarget>& done) {
     const bool names_some = !chosen.schemas.empty();
-    std::erase_if(chosen.schemas, [&done](const std::string& name) {
-      return std::ranges::find(done, name, &DropTarget::name) != done.end();
-    });
+    std::unordered_set<std::string_view> known;
+    for (const DropTarget& target : done)
+      known.insert(target.name);
+    std::erase_if(chosen.schemas,
+                  [&known](const std::string& name) { return known.contains(name); });
     if (names_some && chosen.schemas.empty())
       return {};
     return done.empty() || names_some ? session_.select(fleet, chosen)
@@ -163,6 +176,7 @@ class DropTargets {
   std::vector<DroppedTenant> dropped_;
   std::vector<TenantPlace> places_;
   std::vector<RegisteredTenant> rows_;  ///< where a pattern selects
+  std::unordered_map<std::string, const RegisteredTenant*> by_place_;
 };
 
 ExitCode run_drop(const Context& context, const DropOptions& options) {

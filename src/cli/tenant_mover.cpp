@@ -12,6 +12,7 @@
 #include "cli/signals.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenants.h"
+#include "pq/stop_point.h"
 #include "pq/transaction.h"
 #include "tenant/gate.h"
 #include "tenant/tenant_lock.h"
@@ -214,12 +215,14 @@ MoveResult TenantMover::move(const std::string& name) {
     throw Error(fmt::format("{} are being dropped", place_text(move.target)),
                 "Name another home with --home. Nothing was moved.");
   }
+  pq::stop_point(pq::StopPoint::move_begun, "", nullptr);
   try {
     watch_signals();
     provision(tenant, move);
     check_shapes(move);
     refuse_interrupted();
     close(move, move.source);
+    pq::stop_point(pq::StopPoint::move_closed, "", nullptr);
     std::vector<TableSum> sums = carry(move);
     return {.tenant = tenant.slug,
             .action = "moved",
@@ -396,7 +399,9 @@ MoveResult TenantMover::confirm(const std::string& name) {
   }
   moves().reopen(*move);
   moves().set_stage(*move, TenantMove::Stage::confirming);
+  pq::stop_point(pq::StopPoint::move_confirming, "", nullptr);
   clear(*move, move->source);
+  pq::stop_point(pq::StopPoint::move_emptied, "", nullptr);
   moves().forget(*move);
   return {.tenant = tenant.slug,
           .action = "confirmed",
@@ -428,39 +433,11 @@ MoveResult TenantMover::undo(const std::string& name) {
   check_marks(*move);
   check_unneeded(*move, move->target, "Nothing was changed.");
   go_back(*move);
+  pq::stop_point(pq::StopPoint::move_undoing, "", nullptr);
   clear(*move, move->target);
+  pq::stop_point(pq::StopPoint::move_emptied, "", nullptr);
   moves().forget(*move);
   return result;
-}
-
-void refuse_moving(const Context& context, Session& session,
-                   const std::vector<std::string>& names) {
-  TenantRegistry registry = tenant_registry(context, session);
-  if (!registry.is_installed())
-    return;
-  TenantMoves moves(session.pipeline(), context.settings.owners, context.settings.answer_timeout);
-  const std::vector<TenantMove> all = moves.all();
-  if (all.empty())
-    return;
-  const std::vector<RegisteredTenant> tenants = registry.find(names);
-  for (const TenantMove& move : all) {
-    const auto is_named = [&names](const MovePlace& place) {
-      return place.is_here() && std::ranges::count(names, place.schema) > 0;
-    };
-    const auto tenant = std::ranges::find(tenants, move.tenant, &RegisteredTenant::id);
-    if (tenant == tenants.end() && !is_named(move.source) && !is_named(move.target))
-      continue;
-    throw UsageError(
-        fmt::format("{} is moving from {} to {}, or has moved and is not confirmed",
-                    tenant == tenants.end() ? "a tenant" : "tenant " + tenant->slug,
-                    place_text(move.source), place_text(move.target)),
-        "tenantctl tenant move NAME --confirm or --undo ends that. Nothing was changed.");
-  }
-}
-
-void refuse_kept(const Context& context, const std::vector<std::string>& schemas) {
-  Session session(context);
-  refuse_moving(context, session, schemas);
 }
 
 }  // namespace tenantctl::cli

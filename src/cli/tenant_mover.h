@@ -112,10 +112,4 @@ class TenantMover {
   const MoveOptions& options_;
 };
 
-/// Throws UsageError for a tenant, a home or a schema that is part of a move that is not confirmed.
-void refuse_moving(const Context& context, Session& session, const std::vector<std::string>& names);
-
-/// The same before a version table is made in these schemas.
-void refuse_kept(const Context& context, const std::vector<std::string>& schemas);
-
 }  // namespace tenantctl::cli

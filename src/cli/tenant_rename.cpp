@@ -3,9 +3,9 @@
 #include "base/text.h"
 #include "cli/database_life.h"
 #include "cli/life.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/resident_gates.h"
-#include "cli/tenant_mover.h"
 #include "migrate/schema_rename.h"
 #include "output/life_writer.h"
 #include "pq/server_error.h"
@@ -109,7 +109,8 @@ TenantRename rename_schema(const Context& context, Session& session, const Named
                                       .shared_schema = context.settings.shared_schema,
                                       .forces = options.forces};
         if (has_registry)
-          request.alongside = registry.rename_along(tenant.schema, options.to, options.slug);
+          request.alongside =
+              registry.rename_along(tenant.row, tenant.schema, options.to, options.slug);
         try {
           result.texts =
               SchemaRename(session.pipeline(), table).run(std::move(request), session.deadline());
@@ -151,8 +152,8 @@ TenantRename rename_row(const Context& context, Session& session, const Register
   };
   if (row.has_rows()) {
     settle(
-        context, session, row.slug + " was renamed",
-        [&] { registry.rename(row.slug, options.to, ""); }, is_done);
+        context, session, row.slug + " was renamed", [&] { registry.rename(row, options.to, ""); },
+        is_done);
     return result;
   }
   settle(

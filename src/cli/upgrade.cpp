@@ -1,8 +1,8 @@
 #include "cli/commands.h"
 #include "cli/migration.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/plan.h"
-#include "cli/tenant_mover.h"
 #include "revision/target.h"
 
 namespace tenantctl::cli {

@@ -100,7 +100,7 @@ void SchemaDrop::run(std::size_t most, pq::Deadline deadline, Alongside alongsid
   if (relation_count(deadline) > most) {
     Mark dropping;
     dropping.dropping = true;
-    std::vector<pq::Message> mark;
+    std::vector<pq::Message> mark = std::move(alongside.begin);
     mark.push_back(table_.mark(dropping));
     run_locked(std::move(mark), deadline);
     // A relation takes its indexes and toast table along, hence fewer at a time.

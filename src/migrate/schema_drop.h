@@ -25,8 +25,10 @@ class SchemaDrop {
   std::size_t capacity(pq::Deadline deadline);
   std::size_t relation_count(pq::Deadline deadline);
 
-  /// What is part of the transaction that removes the schema itself.
+  /// What is part of the transaction that removes the schema itself, or of the one that marks it
+  /// before it goes in pieces.
   struct Alongside {
+    std::vector<pq::Message> begin = {};
     std::vector<pq::Message> before = {};
     std::vector<pq::Message> behind = {};
   };

@@ -27,7 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 
 std::string_view name_of(StopPoint point) {
-  static constexpr std::array<std::string_view, 32> names{
+  static constexpr std::array<std::string_view, 40> names{
       "run-connected",    "session-set-up",   "run-planned",        "ledger-begun",
       "ledger-due",       "ledger-ended",     "segment-due",        "after-begin",
       "after-install",    "after-entry",      "after-settings",     "after-place",
@@ -35,7 +35,9 @@ std::string_view name_of(StopPoint point) {
       "after-row",        "after-mark",       "after-commit",       "after-unlock",
       "segment-sent",     "segment-answered", "outside-lock",       "outside-step",
       "outside-row",      "outside-running",  "outside-inspection", "outside-statement",
-      "outside-answered", "outside-progress", "outside-applied",    "outside-release"};
+      "outside-answered", "outside-progress", "outside-applied",    "outside-release",
+      "move-begun",       "move-closed",      "move-copied",        "move-half",
+      "move-committed",   "move-confirming",  "move-undoing",       "move-emptied"};
   return names.at(static_cast<std::size_t>(point));
 }
 

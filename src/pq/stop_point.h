@@ -48,7 +48,15 @@ enum class StopPoint : std::uint8_t {
   outside_answered,
   outside_progress,  ///< the statement is recorded as confirmed
   outside_applied,   ///< the row says applied, committed
-  outside_release
+  outside_release,
+  move_begun,       ///< of a tenant: its row is written, nothing was made
+  move_closed,      ///< the gate refuses the tenant
+  move_copied,      ///< both transactions have done all, none is committed
+  move_half,        ///< the other database's is committed, the registry's is not
+  move_committed,   ///< the tenant lives in the target
+  move_confirming,  ///< the source is about to go
+  move_undoing,     ///< the tenant lives in the source again, the target is about to go
+  move_emptied      ///< what was to go is gone, the move's row is not
 };
 
 /// What a negative control switches off: without it the fault matrix must find violations.

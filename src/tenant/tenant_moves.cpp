@@ -74,7 +74,9 @@ std::string select_moves(int version) {
       "m.to_isolation, m.to_schema, m.to_database, m.mark, m.sums, m.run_id, m.tenant, "
       "pg_catalog.to_char(COALESCE(m.moved_at, m.began_at) AT TIME ZONE 'UTC', {}), "
       "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - COALESCE(m.moved_at, "
-      "m.began_at))::pg_catalog.int8, {} FROM tenantctl.move m",
+      "m.began_at))::pg_catalog.int8, {}, t.slug FROM tenantctl.move m LEFT JOIN tenantctl.tenant "
+      "t "
+      "ON t.id = m.tenant",
       move_time, version < 2 ? "NULL" : "m.tenant_column");
 }
 
@@ -90,6 +92,7 @@ TenantMove move_of(const pq::Row& row) {
                   .run_id = text(10)};
   move.since = row.text(12);
   move.age = number_of<std::int64_t>(row.text(13));
+  move.slug = row.text(15);
   if (!row.text(14).empty()) {
     move.tables = MoveTables{.tenant_column = text(14), .common = {}};
   }
@@ -158,7 +161,7 @@ std::optional<TenantMove> TenantMoves::find(const std::string& tenant) {
   const int version = install().after;
   std::vector<TenantMove> found;
   components_.write(move_component(),
-                    read_moves(found, version, " WHERE m.tenant = $1 FOR UPDATE", {tenant}));
+                    read_moves(found, version, " WHERE m.tenant = $1 FOR UPDATE OF m", {tenant}));
   return found.empty() ? std::nullopt : std::optional(std::move(found.front()));
 }
 

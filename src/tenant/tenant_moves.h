@@ -51,6 +51,7 @@ struct TenantMove {
   std::optional<MoveTables> tables = std::nullopt;
   std::string since = {};  ///< it began, or the tenant lives where it lives now
   std::int64_t age = 0;    ///< seconds since then
+  std::string slug = {};
 
   /// The tenant has moved, and what it left is kept.
   bool keeps_source() const { return stage == Stage::moved || stage == Stage::confirming; }

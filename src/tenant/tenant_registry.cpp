@@ -9,6 +9,7 @@
 #include "pq/transaction.h"
 #include "tenant/dropped_tenants.h"
 #include "tenant/registry_component.h"
+#include "tenant/tenant_lock.h"
 
 namespace tenantctl {
 namespace {
@@ -219,12 +220,62 @@ void TenantRegistry::forget(const std::vector<std::string>& slugs, const std::st
   components_.write(registry_component(), std::move(messages));
 }
 
-void TenantRegistry::remove(const std::vector<std::string>& slugs) {
+namespace {
+
+constexpr std::string_view has_changed = "tenant-has-changed";
+
+// A purge that goes on finds the state that it has set itself.
+enum class Hold { as_seen, or_deleting };
+
+// The lock first: its holder may be about to change the row.
+std::vector<pq::Message> hold_tenant(const RegisteredTenant& seen, Hold how) {
   std::vector<pq::Message> messages;
+  messages.push_back(TenantLock::hold(seen.id));
   messages.push_back(
-      {.sql = "DELETE FROM tenantctl.tenant WHERE slug = ANY ($1::pg_catalog.text[])",
-       .values = {array_of(slugs)}});
-  components_.write(registry_component(), std::move(messages));
+      {.sql = fmt::format(
+           "WITH held AS MATERIALIZED (SELECT t.slug, t.state, t.isolation, t.schema_name, "
+           "t.database_name, t.cluster FROM tenantctl.tenant t WHERE t.id = $1 FOR UPDATE) "
+           "SELECT (CASE WHEN EXISTS (SELECT FROM held h WHERE h.slug = $2 AND h.state IN ($3{}) "
+           "AND h.isolation = $4 AND COALESCE(h.schema_name, '') = $5 "
+           "AND COALESCE(h.database_name, '') = $6 AND COALESCE(h.cluster, '') = $7) "
+           "THEN '0' ELSE '{}' END)::pg_catalog.int4",
+           how == Hold::or_deleting ? ", 'deleting'" : "", has_changed),
+       .values = {seen.id, seen.slug, seen.state, seen.isolation, seen.schema, seen.database,
+                  seen.cluster}});
+  return messages;
+}
+
+std::vector<pq::Message> hold_tenant(const std::optional<RegisteredTenant>& seen, Hold how) {
+  return seen ? hold_tenant(*seen, how) : std::vector<pq::Message>{};
+}
+
+pq::Message close_for_good(const RegisteredTenant& seen) {
+  return {.sql =
+              "UPDATE tenantctl.tenant SET state = 'deleting', metadata = metadata - "
+              "'tenantctl' WHERE id = $1",
+          .values = {seen.id}};
+}
+
+}  // namespace
+
+void TenantRegistry::write_held(std::vector<pq::Message> messages) {
+  try {
+    components_.write(registry_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    explain(error);
+  }
+}
+
+void TenantRegistry::remove(const RegisteredTenant& seen) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::or_deleting);
+  messages.push_back({.sql = "DELETE FROM tenantctl.tenant WHERE id = $1", .values = {seen.id}});
+  write_held(std::move(messages));
+}
+
+void TenantRegistry::begin_purge(const RegisteredTenant& seen) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::or_deleting);
+  messages.push_back(close_for_good(seen));
+  write_held(std::move(messages));
 }
 
 std::vector<std::string> TenantRegistry::change_state(const std::vector<std::string>& slugs,
@@ -247,33 +298,29 @@ std::vector<std::string> TenantRegistry::change_state(const std::vector<std::str
   return changed;
 }
 
-void TenantRegistry::rename(const std::string& slug, const std::string& to,
+void TenantRegistry::rename(const RegisteredTenant& seen, const std::string& to,
                             const std::string& database) {
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = "UPDATE tenantctl.tenant t SET slug = $2::pg_catalog.text, "
               "name = CASE WHEN t.name = t.slug THEN $2::pg_catalog.text ELSE t.name END, "
               "database_name = COALESCE(NULLIF($3::pg_catalog.text, ''), t.database_name), "
               "metadata = CASE WHEN (t.metadata -> 'tenantctl') - 'renaming' = '{}' "
               "THEN t.metadata - 'tenantctl' ELSE t.metadata #- '{tenantctl,renaming}' END "
-              "WHERE t.slug = $1",
-       .values = {slug, to, database}});
-  try {
-    components_.write(registry_component(), std::move(messages));
-  } catch (const pq::ServerError& error) {
-    explain(error);
-  }
+              "WHERE t.id = $1",
+       .values = {seen.id, to, database}});
+  write_held(std::move(messages));
 }
 
-void TenantRegistry::begin_renaming(const std::string& slug, const std::string& database) {
-  std::vector<pq::Message> messages;
+void TenantRegistry::begin_renaming(const RegisteredTenant& seen, const std::string& database) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = "UPDATE tenantctl.tenant t SET metadata = t.metadata || "
               "pg_catalog.jsonb_build_object('tenantctl', COALESCE(t.metadata -> 'tenantctl', "
               "'{}') || pg_catalog.jsonb_build_object('renaming', $2::pg_catalog.text)) "
-              "WHERE t.slug = $1",
-       .values = {slug, database}});
-  components_.write(registry_component(), std::move(messages));
+              "WHERE t.id = $1",
+       .values = {seen.id, database}});
+  write_held(std::move(messages));
 }
 
 void TenantRegistry::check_free(const std::string& slug) {
@@ -305,13 +352,13 @@ constexpr std::string_view is_kept_there =
 
 }  // namespace
 
-void TenantRegistry::put_aside(const std::string& slug) {
-  std::vector<pq::Message> messages;
-  messages.push_back({.sql = fmt::format("UPDATE tenantctl.tenant t SET {} WHERE t.slug = $1 "
+void TenantRegistry::put_aside(const RegisteredTenant& seen) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
+  messages.push_back({.sql = fmt::format("UPDATE tenantctl.tenant t SET {} WHERE t.id = $1 "
                                          "AND t.state <> 'deleting'",
                                          deleting_remembers),
-                      .values = {slug}});
-  components_.write(registry_component(), std::move(messages));
+                      .values = {seen.id}});
+  write_held(std::move(messages));
 }
 
 void TenantRegistry::bring_back(const std::string& slug) {
@@ -323,10 +370,11 @@ void TenantRegistry::bring_back(const std::string& slug) {
   components_.write(registry_component(), std::move(messages));
 }
 
-std::vector<pq::Message> TenantRegistry::rename_along(const std::string& from,
+std::vector<pq::Message> TenantRegistry::rename_along(const std::optional<RegisteredTenant>& seen,
+                                                      const std::string& from,
                                                       const std::string& to,
                                                       const std::string& slug) {
-  std::vector<pq::Message> messages;
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = fmt::format(
            "UPDATE tenantctl.tenant t SET schema_name = $2::pg_catalog.text, slug = CASE "
@@ -338,8 +386,9 @@ std::vector<pq::Message> TenantRegistry::rename_along(const std::string& from,
   return components_.checked(registry_component(), std::move(messages));
 }
 
-std::vector<pq::Message> TenantRegistry::delete_along(const std::string& schema) {
-  std::vector<pq::Message> messages;
+std::vector<pq::Message> TenantRegistry::delete_along(const std::optional<RegisteredTenant>& seen,
+                                                      const std::string& schema) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = fmt::format("UPDATE tenantctl.tenant t SET schema_name = {}, {} "
                           "WHERE {} AND t.state <> 'deleting'",
@@ -359,8 +408,18 @@ std::vector<pq::Message> TenantRegistry::undelete_along(const std::string& dropp
   return components_.checked(registry_component(), std::move(messages));
 }
 
-std::vector<pq::Message> TenantRegistry::remove_along(const std::string& schema) {
-  std::vector<pq::Message> messages;
+std::vector<pq::Message> TenantRegistry::begin_purge_along(
+    const std::optional<RegisteredTenant>& seen) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::or_deleting);
+  if (seen) {
+    messages.push_back(close_for_good(*seen));
+  }
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+std::vector<pq::Message> TenantRegistry::remove_along(const std::optional<RegisteredTenant>& seen,
+                                                      const std::string& schema) {
+  std::vector<pq::Message> messages = hold_tenant(seen, Hold::or_deleting);
   messages.push_back({.sql = fmt::format("DELETE FROM tenantctl.tenant t WHERE {}", lives_there),
                       .values = {schema}});
   return components_.checked(registry_component(), std::move(messages));
@@ -368,6 +427,15 @@ std::vector<pq::Message> TenantRegistry::remove_along(const std::string& schema)
 
 void TenantRegistry::explain(const pq::ServerError& error) {
   constexpr std::string_view unique = "23505";
+  constexpr std::string_view bad_text = "22P02";
+  if (TenantLock::is_refusal(error.fields())) {
+    throw UnavailableError("another run is moving, renaming or dropping the tenant",
+                           "Wait until it ends. Nothing was changed.");
+  }
+  if (error.is(bad_text) && error.fields().message.find(has_changed) != std::string::npos) {
+    throw Error("the tenant was changed by somebody else meanwhile",
+                "tenantctl tenant show NAME tells what it is now. Nothing was changed.");
+  }
   if (error.is(unique) && error.fields().constraint.starts_with("tenant_")) {
     throw UsageError("a tenant of that name, or with that schema, is registered already",
                      "tenantctl tenant list shows all. Nothing was changed.");

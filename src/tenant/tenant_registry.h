@@ -97,8 +97,14 @@ class TenantRegistry {
   void finish(const std::vector<std::string>& slugs, const std::string& run_id);
   /// Removes the rows of those that this run registered and that never became ready.
   void forget(const std::vector<std::string>& slugs, const std::string& run_id);
-  /// Removes the rows of tenants that are gone.
-  void remove(const std::vector<std::string>& slugs);
+  /// What follows with `seen` acts on a tenant whom somebody has looked at before: under his lock
+  /// (TenantLock) and his row's, and only if he is still called so and in the place and state that
+  /// were seen. Throws UnavailableError if another run holds him, Error if he has changed.
+
+  /// Removes the row of one who is gone, or was closed for good.
+  void remove(const RegisteredTenant& seen);
+  /// To deleting, from where nothing comes back.
+  void begin_purge(const RegisteredTenant& seen);
 
   /// Changes the state of the tenants that are in one of the states `from`. The reason stands in
   /// the metadata (tenantctl, reason) until the next change. Returns the slugs that changed.
@@ -108,29 +114,36 @@ class TenantRegistry {
 
   /// Gives a tenant another slug, and its database another name unless that is empty. The name for
   /// people changes along where it was the slug. Throws UsageError if the slug is taken.
-  void rename(const std::string& slug, const std::string& to, const std::string& database);
+  void rename(const RegisteredTenant& seen, const std::string& to, const std::string& database);
   /// Notes, before it is done, that the tenant's database will have that name; rename() ends it.
-  void begin_renaming(const std::string& slug, const std::string& database);
+  void begin_renaming(const RegisteredTenant& seen, const std::string& database);
   /// Throws UsageError if a tenant is called so.
   void check_free(const std::string& slug);
   /// From any state to deleting, which remembers it; leaves one alone that is deleting already.
-  void put_aside(const std::string& slug);
+  void put_aside(const RegisteredTenant& seen);
   /// Back to the state of before.
   void bring_back(const std::string& slug);
 
   /// What follows is to be part of the transaction that changes the schema itself, so that row and
   /// schema never disagree; it throws for explain() what the registry refuses.
   ///
+  /// Begins with what holds `seen`, unless that is nobody.
+  ///
   /// The row of whoever lives in schema `from` lives in `to`. The slug changes to `slug`; if that
   /// is empty, together with the schema where both are called the same, and so does the name.
-  std::vector<pq::Message> rename_along(const std::string& from, const std::string& to,
+  std::vector<pq::Message> rename_along(const std::optional<RegisteredTenant>& seen,
+                                        const std::string& from, const std::string& to,
                                         const std::string& slug);
   /// put_aside(), in the schema that a dropped one becomes.
-  std::vector<pq::Message> delete_along(const std::string& schema);
+  std::vector<pq::Message> delete_along(const std::optional<RegisteredTenant>& seen,
+                                        const std::string& schema);
   /// bring_back(), in schema `to`.
   std::vector<pq::Message> undelete_along(const std::string& dropped, const std::string& to);
+  /// begin_purge(), before the first piece of a schema goes that is too big for one transaction.
+  std::vector<pq::Message> begin_purge_along(const std::optional<RegisteredTenant>& seen);
   /// Whoever lives in the schema lives nowhere any more.
-  std::vector<pq::Message> remove_along(const std::string& schema);
+  std::vector<pq::Message> remove_along(const std::optional<RegisteredTenant>& seen,
+                                        const std::string& schema);
   [[noreturn]] static void explain(const pq::ServerError& error);
 
   /// All, by slug. None where there is no registry.
@@ -151,6 +164,7 @@ class TenantRegistry {
   static bool is_slug(std::string_view text);
 
  private:
+  void write_held(std::vector<pq::Message> messages);
   std::vector<RegisteredTenant> select(const std::string& condition,
                                        std::vector<std::optional<std::string>> values);
 
