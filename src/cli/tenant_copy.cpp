@@ -79,11 +79,11 @@ class Tools {
   }
 
   ProgramCall psql() const {
-    return {
-        .path = find_program("psql", options_.pg_bin),
-        .arguments = {"--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
-                      "--field-separator=\t", "--set=ON_ERROR_STOP=1", "--no-password", "--file=-"},
-        .variables = variables_};
+    return {.path = find_program("psql", options_.pg_bin),
+            .arguments = {"--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
+                          "--field-separator=\t", "--set=ON_ERROR_STOP=1",
+                          "--set=VERBOSITY=verbose", "--no-password", "--file=-"},
+            .variables = variables_};
   }
 
  private:
@@ -99,9 +99,37 @@ class Tools {
 
 bool is_interrupted() { return signal_count() > 0; }
 
+// Where in the server's source an error comes from, which psql tells with everything: it says what
+// the error is about in every language, and nothing to a person.
+std::string without_location(const std::string& text) {
+  std::string kept;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    if (line.find(".c:") == std::string::npos || line.find(", ") == std::string::npos)
+      kept += line + '\n';
+    at = end + 1;
+  }
+  return kept;
+}
+
+// A tenant with a role of its own is often exported to where nobody is called so.
+void refuse_absent_role(const std::string& words) {
+  const bool is_absent = words.find("get_role_oid, acl.c:") != std::string::npos ||
+                         words.find("get_rolespec_oid, acl.c:") != std::string::npos;
+  if (!is_absent)
+    return;
+  const std::size_t error = words.find("42704");
+  const std::string text = error == std::string::npos ? words : words.substr(error);
+  throw Error(fmt::format("a role that the tenant granted something to is not here: {}",
+                          single_line(text.substr(0, text.find('\n')))),
+              "Nothing was kept. --no-grants leaves out who may do what; --runtime-role NAME, or "
+              "per-tenant, says as whom the tenant's sessions are to work here.");
+}
+
 // A program's words: the first that tell of an error, without what psql says of where it read.
 std::string words_of(const ChildProcess& child) {
-  const std::string text = child.error_text();
+  const std::string text = without_location(child.error_text());
   const std::size_t error = text.find("ERROR:");
   const std::size_t begin = error == std::string::npos ? 0 : error;
   std::string words = told(text.substr(begin, 2000));
@@ -121,7 +149,10 @@ Named find_source(const Context& context, Session& session, TenantRegistry& regi
   refuse_elsewhere(
       context, tenant,
       tenant.row && tenant.row->has_rows()
-          ? "COPY (SELECT ... WHERE tenant_id = ...) takes one tenant's rows out."
+          ? "tenantctl tenant move NAME --to schema gives it one; what no policy keeps apart there "
+            "can be copied then. COPY (SELECT ... WHERE tenant_id = ...) takes its rows out as "
+            "they "
+            "are."
           : "pg_dump of its database takes all of it along; createdb --template copies "
             "one that nobody is connected to.");
   if (tenant.row && tenant.row->state == "deleting") {
@@ -144,7 +175,9 @@ Named find_source(const Context& context, Session& session, TenantRegistry& regi
             "rows in {} say whose they are, as rows protect has it: in a copy nobody would see "
             "them",
             tenant.schema),
-        "pg_dump --schema takes them along for this tenant; tenant move takes him elsewhere.");
+        "tenant move takes the tenant itself elsewhere, with every row. A copy for somebody else "
+        "has his id in the tenant column: create the tenant, enter it, and INSERT the rows without "
+        "that column. pg_dump --schema saves them as they are.");
   }
   return tenant;
 }
@@ -223,6 +256,7 @@ class Copying {
                   "Nothing was kept; was the file written with another --version-table?");
     }
     // Whoever reads what nobody writes any more fails of that alone.
+    refuse_absent_role(words);
     fail(is_restored || source.error_text().find("ERROR") != std::string::npos ? source : psql);
   }
 

@@ -325,6 +325,29 @@ TEST_SUITE("cli/tenant export") {
     CHECK(other.database.value("SELECT count(*) FROM tenantctl.tenant") == "0");
   }
 
+  TEST_CASE("a role that is gone is named, with what to say instead") {
+    Project project;
+    if (lacks_programs(project))
+      return;
+    project.write("tenant/0001_notes.sql", "CREATE TABLE notes (id int);", "DROP TABLE notes;");
+    project.must({"registry", "init"});
+    project.must({"tenant", "create", "acme", "--runtime-role", "per-tenant"});
+    const auto role = project.database.value("SELECT runtime_role FROM tenantctl.tenant");
+    project.must({"tenant", "export", "acme", "--file", "acme.tenant"});
+    project.must({"tenant", "drop", "acme", "--purge", "--yes"});
+    REQUIRE(project.database.value("SELECT count(*) FROM pg_roles WHERE rolname = '" + role +
+                                   "'") == "0");
+    CHECK(fault(project.run({"tenant", "import", "acme.tenant"}), 1,
+                {"a role that the tenant granted something to is not here", role, "--no-grants",
+                 "--runtime-role", "Nothing was kept"}) == "");
+    CHECK_FALSE(project.has_schema("acme"));
+    project.must(
+        {"tenant", "import", "acme.tenant", "--no-grants", "--runtime-role", "per-tenant"});
+    CHECK(project.database.value("SELECT has_table_privilege('" + role +
+                                 "', 'acme.notes', 'SELECT')") == "t");
+    project.must({"tenant", "drop", "acme", "--purge", "--yes"});
+  }
+
   TEST_CASE("names with capitals and quotation marks, and a password, pass through the programs") {
     Project project;
     if (lacks_programs(project))
