@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/signals.h"
@@ -15,18 +17,16 @@ std::vector<Named> find_named(TenantRegistry& registry, const std::vector<std::s
   for (const std::string& name : names)
     SchemaName::existing(name);
   const std::vector<RegisteredTenant> rows = registry.find(names);
+  const TenantsByName by_name(rows);
   std::vector<Named> found;
+  std::set<std::pair<bool, std::string>> known;  // by slug, or of nobody's schema
   for (const std::string& name : names) {
     Named one{.name = name, .schema = name, .row = std::nullopt};
-    if (const RegisteredTenant* row = find_tenant(rows, name)) {
+    if (const RegisteredTenant* row = by_name.find(name)) {
       one.schema = row->schema;
       one.row = *row;
     }
-    const bool is_new = std::ranges::none_of(found, [&one](const Named& other) {
-      return one.row && other.row ? one.row->slug == other.row->slug
-                                  : !one.row && !other.row && one.schema == other.schema;
-    });
-    if (is_new)
+    if (known.emplace(one.row.has_value(), one.row ? one.row->slug : one.schema).second)
       found.push_back(std::move(one));
   }
   return found;

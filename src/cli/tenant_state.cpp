@@ -28,9 +28,10 @@ std::vector<std::string> slugs_of(TenantRegistry& registry, const std::vector<st
                      "tenantctl registry init --adopt makes it and registers who is there.");
   }
   const std::vector<RegisteredTenant> tenants = registry.find(names);
+  const TenantsByName by_name(tenants);
   std::vector<std::string> slugs;
   for (const std::string& name : names) {
-    const RegisteredTenant* tenant = find_tenant(tenants, name);
+    const RegisteredTenant* tenant = by_name.find(name);
     if (tenant == nullptr) {
       throw UsageError(fmt::format("no tenant \"{}\" is registered", name),
                        "tenantctl registry check names who is not; nothing was changed.");
@@ -47,9 +48,10 @@ ExitCode run_change(const Context& context, const StateChange& change,
   const std::vector<std::string> slugs = slugs_of(registry, options.names);
   const auto changed = registry.change_state(slugs, change.from, change.to, options.reason);
   const std::vector<RegisteredTenant> now = registry.find(slugs);
+  const TenantsByName by_name(now);
   std::vector<TenantResult> results;
   for (const std::string& slug : slugs) {
-    const RegisteredTenant* tenant = find_tenant(now, slug);
+    const RegisteredTenant* tenant = by_name.find(slug);
     const std::string state = tenant == nullptr ? "gone" : tenant->state;
     if (std::ranges::binary_search(changed, slug)) {
       results.push_back({.tenant = slug, .result = change.to});

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cli/registration.h"
@@ -28,16 +28,36 @@ inline TenantPlaces tenant_places(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
 
-/// Who is called so, by slug, or else by schema or `database/schema`; nullptr if nobody is.
+/// Who is called so, by slug, or else by schema or `database/schema`. Views tenants of the
+/// caller's.
+class TenantsByName {
+ public:
+  explicit TenantsByName(const std::vector<RegisteredTenant>& tenants) {
+    for (const RegisteredTenant& tenant : tenants) {
+      by_slug_.emplace(tenant.slug, &tenant);
+      if (!tenant.has_rows())
+        by_place_.emplace(tenant.place(), &tenant);
+    }
+  }
+
+  /// nullptr if nobody is.
+  const RegisteredTenant* find(const std::string& name) const {
+    for (const auto* names : {&by_slug_, &by_place_}) {
+      if (const auto at = names->find(name); at != names->end())
+        return at->second;
+    }
+    return nullptr;
+  }
+
+ private:
+  std::unordered_map<std::string, const RegisteredTenant*> by_slug_;
+  std::unordered_map<std::string, const RegisteredTenant*> by_place_;
+};
+
+/// One of few.
 inline const RegisteredTenant* find_tenant(const std::vector<RegisteredTenant>& tenants,
                                            const std::string& name) {
-  const auto by_slug = std::ranges::find(tenants, name, &RegisteredTenant::slug);
-  if (by_slug != tenants.end())
-    return &*by_slug;
-  const auto by_place = std::ranges::find_if(tenants, [&name](const RegisteredTenant& tenant) {
-    return !tenant.has_rows() && tenant.place() == name;
-  });
-  return by_place == tenants.end() ? nullptr : &*by_place;
+  return TenantsByName(tenants).find(name);
 }
 
 /// Takes away again what was made of tenants that failed: a tenant is whole or not there.
