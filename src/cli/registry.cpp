@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <chrono>
 #include <iterator>
+#include <map>
+#include <memory>
 
 #include "cli/commands.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/tenants.h"
 #include "output/tenant_writer.h"
@@ -146,28 +150,49 @@ void find_databases(Session& session, const Context& context,
   std::ranges::sort(findings.missing);
 }
 
-// A run that moves a tenant holds its lock as long as it lives.
-void find_stranded(Session& session, const std::vector<RegisteredTenant>& tenants,
-                   RegistryFindings& findings) {
-  std::vector<const RegisteredTenant*> moving;
-  for (const RegisteredTenant& tenant : tenants) {
-    if (tenant.state == "moving")
-      moving.push_back(&tenant);
-  }
-  const std::unique_ptr<bool[]> is_free = std::make_unique<bool[]>(moving.size());
+// Slugs of those whom no run holds at this moment.
+std::vector<std::string> free_tenants(Session& session,
+                                      const std::map<std::string, std::string>& by_id) {
+  const std::unique_ptr<bool[]> is_free = std::make_unique<bool[]>(by_id.size());
   std::vector<pq::Message> messages;
-  for (std::size_t i = 0; i < moving.size(); ++i)
-    messages.push_back(TenantLock::probe(moving[i]->id, is_free[i]));
+  for (const auto& [id, slug] : by_id)
+    messages.push_back(TenantLock::probe(id, is_free[messages.size()]));
   pq::run_transaction(session.pipeline(), std::move(messages), pq::Access::read_only,
                       session.deadline());
-  for (std::size_t i = 0; i < moving.size(); ++i) {
-    if (is_free[i])
-      findings.unfinished.push_back(moving[i]->slug);
+  std::vector<std::string> slugs;
+  std::size_t i = 0;
+  for (const auto& [id, slug] : by_id) {
+    if (is_free[i++])
+      slugs.push_back(slug);
   }
-  std::ranges::sort(findings.unfinished);
+  return slugs;
 }
 
-ExitCode run_check(const Context& context) {
+// A run that moves a tenant holds its lock as long as it lives.
+void judge_moves(const Context& context, Session& session,
+                 const std::vector<RegisteredTenant>& tenants, std::chrono::milliseconds longest,
+                 RegistryFindings& findings) {
+  std::map<std::string, std::string> under_way;
+  for (const RegisteredTenant& tenant : tenants) {
+    if (tenant.state == "moving")
+      under_way.emplace(tenant.id, tenant.slug);
+  }
+  for (TenantMove& move : unended_moves(context, session)) {
+    if (move.stage != TenantMove::Stage::moved) {
+      under_way.emplace(move.tenant, move.slug);
+      continue;
+    }
+    if (std::chrono::seconds(move.age) > longest)
+      findings.kept_too_long.push_back(move.slug);
+    findings.kept.push_back(std::move(move));
+  }
+  std::ranges::move(free_tenants(session, under_way), std::back_inserter(findings.unfinished));
+  std::ranges::sort(findings.unfinished);
+  std::ranges::sort(findings.kept_too_long);
+  std::ranges::sort(findings.kept, {}, &TenantMove::slug);
+}
+
+ExitCode run_check(const Context& context, std::chrono::milliseconds longest) {
   Session session(context);
   TenantRegistry registry = tenant_registry(context, session);
   if (!registry.is_installed()) {
@@ -179,16 +204,21 @@ ExitCode run_check(const Context& context) {
                                       session.fleet(), context.settings.shared_schema);
   tell_bare_apart(session, tenants, findings);
   find_databases(session, context, tenants, findings);
-  find_stranded(session, tenants, findings);
+  judge_moves(context, session, tenants, longest, findings);
   write_registry_findings(*context.out, context.settings.output, findings);
   return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
 }
 
 void add_check_command(CLI::App& registry, Context& context) {
   CLI::App* command = registry.add_subcommand("check", "exit 4 unless registry and schemas agree");
+  auto longest = std::make_shared<std::chrono::milliseconds>(std::chrono::days(30));
+  add_duration(*command, "--keep-moves", *longest,
+               "how long a tenant that has moved may keep what it left without a finding");
   describe_question(*command, context.settings);
-  add_example(*command, "tenantctl registry check");
-  command->callback([&context] { context.run = [&context] { return run_check(context); }; });
+  add_example(*command, "tenantctl registry check --keep-moves 7d");
+  command->callback([&context, longest] {
+    context.run = [&context, longest] { return run_check(context, *longest); };
+  });
 }
 
 }  // namespace

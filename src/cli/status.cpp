@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/scope_plan.h"
 #include "cli/session.h"
@@ -147,7 +148,13 @@ StatusResult status_of(const std::vector<Part>& parts, const RevisionFolder& fol
   return result;
 }
 
-std::vector<StatusResult> read_status(const Context& context) {
+/// The fleet, and the moves of its tenants that nobody has ended.
+struct FleetStatus {
+  std::vector<StatusResult> scopes;
+  std::vector<TenantMove> moves;
+};
+
+FleetStatus read_status(const Context& context, bool tells_moves) {
   const Settings& settings = context.settings;
   const Selection chosen = selection(context);
   const Folders folders = read_folders(context);
@@ -182,7 +189,8 @@ std::vector<StatusResult> read_status(const Context& context) {
     }
   }
   results.push_back(status_of({{fleet, standings[2]}}, folders.tenant, chosen.only_behind));
-  return results;
+  return {.scopes = std::move(results),
+          .moves = tells_moves ? unended_moves(context, session) : std::vector<TenantMove>{}};
 }
 
 // What was not seen is neither at head nor behind.
@@ -221,8 +229,8 @@ void add_status(CLI::App& app, Context& context) {
   add_example(*command, "tenantctl status --only-behind");
   command->callback([&context, all] {
     context.run = [&context, all] {
-      const auto results = read_status(context);
-      write_status(*context.out, context.settings.output, context.command, results, *all);
+      const auto [results, moves] = read_status(context, true);
+      write_status(*context.out, context.settings.output, context.command, results, *all, moves);
       return is_complete(results) ? ExitCode::ok : ExitCode::failed;
     };
   });
@@ -235,7 +243,7 @@ void add_check(CLI::App& app, Context& context) {
   add_example(*command, "tenantctl check --output json");
   command->callback([&context] {
     context.run = [&context] {
-      const auto results = read_status(context);
+      const std::vector<StatusResult> results = read_status(context, false).scopes;
       write_status(*context.out, context.settings.output, context.command, results, false);
       if (!is_complete(results))
         return ExitCode::failed;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "cli/dropping.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/survey.h"
 #include "cli/tenant_marks.h"
@@ -44,6 +45,8 @@ class Listing {
       return std::move(list_);
     const bool must_find = list_.tenants.empty() && !asks_for_them_alone;
     add_found(must_find ? session_.select(fleet_, chosen_) : session_.match(fleet_, chosen_));
+    if (list_.has_registry)
+      add_moves();
     std::ranges::sort(list_.tenants, {}, [](const TenantList::Tenant& tenant) {
       return std::pair(std::string_view(tenant.schema), slug_of(tenant));
     });
@@ -53,6 +56,18 @@ class Listing {
  private:
   static std::string_view slug_of(const TenantList::Tenant& tenant) {
     return tenant.registered ? std::string_view(tenant.registered->slug) : std::string_view();
+  }
+
+  void add_moves() {
+    const std::vector<TenantMove> moves = unended_moves(context_, session_);
+    for (TenantList::Tenant& tenant : list_.tenants) {
+      if (!tenant.registered || moves.empty())
+        continue;
+      const auto move =
+          std::ranges::lower_bound(moves, tenant.registered->id, {}, &TenantMove::tenant);
+      if (move != moves.end() && move->tenant == tenant.registered->id)
+        tenant.move = *move;
+    }
   }
 
   bool asks_for_dropped() const {

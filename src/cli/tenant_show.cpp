@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cli/moves.h"
 #include "cli/options.h"
 #include "cli/status.h"
 #include "cli/survey.h"
@@ -40,6 +41,8 @@ class Viewing {
     }
     if (view_.has_registry)
       judge();
+    if (view_.registered)
+      find_move();
     return std::move(view_);
   }
 
@@ -97,6 +100,13 @@ class Viewing {
     view_.pending = group.behind;
     view_.repeatables_pending = group.repeatables;
     view_.note = group.note;
+  }
+
+  void find_move() {
+    for (TenantMove& move : unended_moves(context_, session_)) {
+      if (move.tenant == view_.registered->id)
+        view_.move = std::move(move);
+    }
   }
 
   // Dropped, and then somebody removed the schema.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "output/json_document.h"
+#include "output/move_json.h"
 
 namespace tenantctl {
 namespace {
@@ -307,7 +308,8 @@ std::string json_sql(std::string_view command, std::string_view target, std::str
   return json_text(json);
 }
 
-std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes) {
+std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes,
+                        const std::vector<TenantMove>& moves) {
   Json json = json_document(command);
   json["scopes"] = Json::array();
   for (const StatusResult& scope : scopes) {
@@ -330,6 +332,11 @@ std::string json_status(std::string_view command, const std::vector<StatusResult
       entry["groups"].push_back(one);
     }
     json["scopes"].push_back(entry);
+  }
+  for (const TenantMove& move : moves) {
+    Json one{{"tenant", move.slug}};
+    one.update(move_json(move));
+    json["moves"].push_back(std::move(one));
   }
   return json_text(json);
 }

@@ -15,7 +15,8 @@ namespace tenantctl {
 void write_json_run(std::ostream& out, const RunResult& result);
 std::string json_plan(const PlanResult& result);
 std::string json_sql(std::string_view command, std::string_view target, std::string_view sql);
-std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes);
+std::string json_status(std::string_view command, const std::vector<StatusResult>& scopes,
+                        const std::vector<TenantMove>& moves);
 std::string json_error(std::string_view kind, const Error& error);
 
 }  // namespace tenantctl

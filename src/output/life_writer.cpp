@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 #include "output/json_document.h"
+#include "output/move_json.h"
+#include "output/move_writer.h"
 #include "output/table.h"
 
 namespace tenantctl {
@@ -116,6 +118,7 @@ Json view_json(const TenantView& view) {
     json["registered"]["metadata"] = metadata_of(*view.registered);
   }
   json["disagreements"] = view.disagreements;
+  json["move"] = view.move ? move_json(*view.move) : Json(nullptr);
   return json;
 }
 
@@ -141,6 +144,8 @@ void write_tenants(std::ostream& out, Format format, const TenantList& list) {
       Json one{{"schema", tenant.schema}, {"revision", tenant.revision}, {"state", tenant.state}};
       if (list.has_registry)
         one["registered"] = registered_json(tenant.registered);
+      if (tenant.move)
+        one["move"] = move_json(*tenant.move);
       if (tenant.dropped) {
         one["name"] = tenant.dropped->name;
         one["dropped_at"] = tenant.dropped->at;
@@ -166,6 +171,8 @@ void write_tenants(std::ostream& out, Format format, const TenantList& list) {
     if (tenant.dropped)
       cells.push_back(
           fmt::format("was {} until {}", escaped_name(tenant.dropped->name), tenant.dropped->at));
+    if (tenant.move)
+      cells.push_back(unended_text(*tenant.move));
     rows.push_back(std::move(cells));
   }
   write_table(out, rows);
@@ -195,6 +202,10 @@ void write_tenant_view(std::ostream& out, Format format, const TenantView& view)
   }
   if (view.registered)
     add_row_lines(lines, *view.registered);
+  if (view.move) {
+    lines.push_back(
+        {"move", fmt::format("{}: {}", unended_text(*view.move), ending_text(*view.move))});
+  }
   for (const std::string& disagreement : view.disagreements)
     lines.push_back({"registry", disagreement});
   write_table(out, lines);

@@ -11,6 +11,7 @@
 #include "tenant/schema_facts.h"
 #include "tenant/stored_texts.h"
 #include "tenant/tenant_file.h"
+#include "tenant/tenant_moves.h"
 #include "tenant/tenant_registry.h"
 
 namespace tenantctl {
@@ -29,6 +30,7 @@ struct TenantList {
     std::string state;
     std::optional<RegisteredTenant> registered = std::nullopt;
     std::optional<Dropped> dropped = std::nullopt;
+    std::optional<TenantMove> move = std::nullopt;  ///< that is not ended
   };
   bool has_registry = false;
   std::vector<Tenant> tenants;
@@ -48,7 +50,8 @@ struct TenantView {
   std::optional<SchemaFacts> facts;
   bool has_registry = false;
   std::optional<RegisteredTenant> registered;
-  std::vector<std::string> disagreements;  ///< of registry and schema
+  std::vector<std::string> disagreements;         ///< of registry and schema
+  std::optional<TenantMove> move = std::nullopt;  ///< that is not ended
 };
 void write_tenant_view(std::ostream& out, Format format, const TenantView& view);
 

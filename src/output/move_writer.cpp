@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "output/json_document.h"
+#include "output/move_json.h"
 
 namespace tenantctl {
 namespace {
@@ -40,6 +41,42 @@ std::string place_text(const MovePlace& place) {
     return fmt::format("rows of {}", escaped_name(place.schema));
   return place.is_here() ? fmt::format("schema {}", escaped_name(place.schema))
                          : fmt::format("database {}", escaped_name(place.database));
+}
+
+nlohmann::ordered_json move_json(const TenantMove& move) {
+  return {{"stage", to_text(move.stage)},
+          {"from", move_place_json(move.source)},
+          {"to", move_place_json(move.target)},
+          {"since", move.since}};
+}
+
+std::string unended_text(const TenantMove& move) {
+  constexpr std::int64_t day = 86'400;
+  const std::string since =
+      move.age < day ? "since " + move.since
+                     : fmt::format("since {} ({})", move.since,
+                                   counted(static_cast<std::size_t>(move.age / day), "day"));
+  const std::string source = place_text(move.source);
+  const std::string_view are = move.source.is_home() ? "are" : "is";
+  switch (move.stage) {
+    case TenantMove::Stage::copying:
+      return fmt::format("moving to {} {}", place_text(move.target), since);
+    case TenantMove::Stage::moved:
+      return fmt::format("moved from {}, which {} kept {}", source, are, since);
+    case TenantMove::Stage::confirming:
+      return fmt::format("moved from {}, which {} half dropped {}", source, are, since);
+    case TenantMove::Stage::undoing:
+      break;
+  }
+  return fmt::format("moved back from {}, which {} half dropped {}", place_text(move.target),
+                     move.target.is_home() ? "are" : "is", since);
+}
+
+std::string ending_text(const TenantMove& move) {
+  const std::string_view way = move.stage == TenantMove::Stage::moved        ? "--confirm or --undo"
+                               : move.stage == TenantMove::Stage::confirming ? "--confirm"
+                                                                             : "--undo";
+  return fmt::format("tenantctl tenant move {} {}", move.slug, way);
 }
 
 std::string sums_text(const std::vector<TableSum>& sums) { return sums_json(sums).dump(); }

@@ -13,6 +13,7 @@
 #include "revision/revision_folder.h"
 #include "rollout/fleet_plan.h"
 #include "rollout/report.h"
+#include "tenant/tenant_moves.h"
 
 namespace tenantctl {
 
@@ -75,8 +76,10 @@ struct StatusResult {
   std::size_t repeatables = 0;
   std::vector<Group> groups;  ///< at head first
 };
+/// With the moves of tenants that are not ended, if they are to be told.
 void write_status(std::ostream& out, Format format, std::string_view command,
-                  const std::vector<StatusResult>& scopes, bool lists_all);
+                  const std::vector<StatusResult>& scopes, bool lists_all,
+                  const std::vector<TenantMove>& moves = {});
 
 /// The error that ended the command: on `err` for people; with json also a document on `out`.
 void write_error(std::ostream& out, std::ostream& err, Format format, std::string_view kind,

@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 #include "output/json_document.h"
+#include "output/move_json.h"
+#include "output/move_writer.h"
 
 namespace tenantctl {
 namespace {
@@ -83,15 +85,20 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
          {Named{"missing", findings.missing}, Named{"unversioned", findings.unversioned},
           Named{"unregistered", findings.unregistered}, Named{"unfinished", findings.unfinished},
           Named{"homeless", findings.homeless}, Named{"broken_homes", findings.broken_homes},
-          Named{"broken_pool", findings.broken_pool}})
+          Named{"broken_pool", findings.broken_pool},
+          Named{"kept_too_long", findings.kept_too_long}})
       json[std::string(key)] = names;
+    json["kept"] = Json::array();
+    for (const TenantMove& move : findings.kept) {
+      Json one{{"tenant", move.slug}};
+      one.update(move_json(move));
+      json["kept"].push_back(std::move(one));
+    }
     out << json_text(json) << '\n';
     return;
   }
-  if (findings.is_empty()) {
+  if (findings.is_empty())
     out << "registry and schemas agree\n";
-    return;
-  }
   for (const auto& [what, names] :
        {Named{"registered, but there is no such schema, or database", findings.missing},
         Named{"registered, but the schema has no version table of ours", findings.unversioned},
@@ -99,10 +106,13 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
         Named{"provisioning, deleting or moving, and nobody is at it", findings.unfinished},
         Named{"shares rows in a schema that is no home of shared rows", findings.homeless},
         Named{"a home of shared rows that is not there, or not complete", findings.broken_homes},
-        Named{"of the pool, but not there, or not complete", findings.broken_pool}}) {
+        Named{"of the pool, but not there, or not complete", findings.broken_pool},
+        Named{"has moved, and what it left is kept for too long", findings.kept_too_long}}) {
     for (const std::string& name : names)
       out << fmt::format("{}: {}\n", escaped_name(name), what);
   }
+  for (const TenantMove& move : findings.kept)
+    out << fmt::format("{}: {}: {}\n", move.slug, unended_text(move), ending_text(move));
 }
 
 void write_registry_init(std::ostream& out, std::ostream& err, Format format,

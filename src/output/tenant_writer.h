@@ -8,6 +8,7 @@
 #include "catalog/row_eraser.h"
 #include "output/format.h"
 #include "tenant/components.h"
+#include "tenant/tenant_moves.h"
 
 namespace tenantctl {
 
@@ -51,17 +52,20 @@ void write_claimed(std::ostream& out, Format format, const std::string& slug,
 
 /// Where registry and schemas disagree.
 struct RegistryFindings {
-  std::vector<std::string> missing;       ///< slugs of tenants whose schema is not there
-  std::vector<std::string> unversioned;   ///< slugs whose schema has no version table of ours
-  std::vector<std::string> unregistered;  ///< schemas with a version table
-  std::vector<std::string> unfinished;    ///< slugs: provisioning, and nobody makes them
-  std::vector<std::string> homeless;      ///< slugs of shared rows whose home is none
-  std::vector<std::string> broken_homes;  ///< homes that are not there, or not complete
-  std::vector<std::string> broken_pool;   ///< the same of the pool
+  std::vector<std::string> missing;        ///< slugs of tenants whose schema is not there
+  std::vector<std::string> unversioned;    ///< slugs whose schema has no version table of ours
+  std::vector<std::string> unregistered;   ///< schemas with a version table
+  std::vector<std::string> unfinished;     ///< slugs: something was begun, and nobody is at it
+  std::vector<std::string> homeless;       ///< slugs of shared rows whose home is none
+  std::vector<std::string> broken_homes;   ///< homes that are not there, or not complete
+  std::vector<std::string> broken_pool;    ///< the same of the pool
+  std::vector<std::string> kept_too_long;  ///< slugs that moved, and nobody has confirmed that
+  /// Those and all others that keep what they left: told, but no finding.
+  std::vector<TenantMove> kept = {};
 
   bool is_empty() const {
     return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty() &&
-           homeless.empty() && broken_homes.empty() && broken_pool.empty();
+           homeless.empty() && broken_homes.empty() && broken_pool.empty() && kept_too_long.empty();
   }
 };
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings);

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <ostream>
 
 #include "base/text.h"
 #include "output/json_writer.h"
+#include "output/move_writer.h"
 #include "output/result_writer.h"
 #include "output/table.h"
 
@@ -232,6 +234,23 @@ void write_plan_group(std::ostream& out, const FleetPlan::Group& group) {
       << '\n';
 }
 
+// The longest first.
+void write_unended(std::ostream& out, std::vector<TenantMove> moves) {
+  constexpr std::size_t shown = 10;
+  if (moves.empty()) {
+    return;
+  }
+  std::ranges::sort(moves, std::greater<>(), &TenantMove::age);
+  out << fmt::format("\n{} not ended:\n", counted(moves.size(), "move is", "moves are"));
+  for (std::size_t i = 0; i < std::min(shown, moves.size()); ++i) {
+    out << fmt::format("  {}: {}: {}\n", moves[i].slug, unended_text(moves[i]),
+                       ending_text(moves[i]));
+  }
+  if (moves.size() > shown) {
+    out << fmt::format("  and {} more: tenantctl registry check names all\n", moves.size() - shown);
+  }
+}
+
 void write_status_group(std::ostream& out, const StatusResult::Group& group, bool lists_all) {
   const std::vector<std::string_view> names(group.schemas.begin(), group.schemas.end());
   out << fmt::format("\n{}{}:\n", group.revision,
@@ -407,9 +426,10 @@ void write_plan(std::ostream& out, Format format, const PlanResult& result) {
 }
 
 void write_status(std::ostream& out, Format format, std::string_view command,
-                  const std::vector<StatusResult>& scopes, bool lists_all) {
+                  const std::vector<StatusResult>& scopes, bool lists_all,
+                  const std::vector<TenantMove>& moves) {
   if (format == Format::json) {
-    out << json_status(command, scopes) << '\n';
+    out << json_status(command, scopes, moves) << '\n';
     return;
   }
   for (const StatusResult& scope : scopes) {
@@ -435,6 +455,7 @@ void write_status(std::ostream& out, Format format, std::string_view command,
       out << '\n';
     }
   }
+  write_unended(out, moves);
 }
 
 void write_error(std::ostream& out, std::ostream& err, Format format, std::string_view kind,

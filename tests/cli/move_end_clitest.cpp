@@ -188,6 +188,44 @@ TEST_SUITE("cli/move end") {
     CHECK(project.moves() == "0");
   }
 
+  TEST_CASE("what is kept is told wherever people look, and one day it is a finding") {
+    MoveProject project;
+    project.fill("acme", 1);
+    project.move("schema");
+    const auto told = [&project](std::vector<std::string> command, int code, bool is_json) {
+      const std::string schema = command[0] + (command[0] == "status" ? "" : "-" + command[1]);
+      if (is_json)
+        command.insert(command.end(), {"-o", "json"});
+      const auto run = project.run(command);
+      return fault(run, code,
+                   {is_json ? "\"stage\": \"moved\"" : "moved from rows of home, which"}) +
+             (is_json ? judged(run, schema) : "");
+    };
+    for (const bool is_json : {false, true}) {
+      CHECK(told({"tenant", "list"}, 0, is_json) == "");
+      CHECK(told({"tenant", "show", "acme"}, 0, is_json) == "");
+      CHECK(told({"status"}, 0, is_json) == "");
+      CHECK(told({"registry", "check"}, 0, is_json) == "");
+    }
+    project.ask("", {"UPDATE tenantctl.move SET moved_at = moved_at - interval '40 days'"});
+    CHECK(told({"registry", "check"}, 4, true) == "");
+    CHECK(fault(project.run({"registry", "check"}), 4,
+                {"acme: has moved, and what it left is kept for too long", "(40 days)",
+                 "tenantctl tenant move acme --confirm or --undo"}) == "");
+    CHECK(fault(project.run({"registry", "check", "--keep-moves", "41d"}), 0,
+                {"registry and schemas agree"}) == "");
+    CHECK(fault(project.run({"status"}), 0, {"1 move is not ended", "(40 days)"}) == "");
+    // What was begun, and nobody is at, is a finding at once.
+    project.ask("", {"UPDATE tenantctl.move SET stage = 'confirming'"});
+    CHECK(fault(project.run({"registry", "check"}), 4,
+                {"acme: provisioning, deleting or moving, and nobody is at it"}) == "");
+    project.confirm();
+    project.must({"registry", "check"});
+    const auto list = json::parse(project.run({"tenant", "list", "-o", "json"}).out);
+    for (const json& tenant : list["tenants"])
+      CHECK_FALSE(tenant.contains("move"));
+  }
+
   // As a run leaves it that was killed while it waited for the sessions of the tenant's database.
   TEST_CASE("an undo that was killed behind the door that it had shut goes on, or is given up") {
     MoveProject project;
