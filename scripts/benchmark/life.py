@@ -31,7 +31,7 @@ def run_life(_number, options, work):
     some = [name for name in psql(DATABASE, "SELECT slug FROM tenantctl.tenant WHERE isolation = "
                                             "'schema' ORDER BY slug LIMIT 1000;")]
     for words in (["tenant", "list"], ["tenant", "list", "--output", "json"],
-                  ["tenant", "list", "--state", "suspended,ready"], ["tenant", "show", some[0]],
+                  ["tenant", "list", "--state", "ready"], ["tenant", "show", some[0]],
                   ["status"], ["registry", "check"], ["gate", "show"], ["gate", "install"],
                   ["tenant", "rename", some[0], "renamed"],
                   ["tenant", "drop", some[1], "--yes"]):

@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/text.h"
 #include "cli/database_life.h"
@@ -30,38 +34,30 @@ class DroppedFleet {
       else
         present_.push_back(tenant.slug);
     }
-    std::vector<std::string> bare;
-    for (const RegisteredTenant& tenant : rows_) {
-      if (tenant.is_here() && on_shelf(tenant.schema) == nullptr)
-        bare.push_back(tenant.schema);
-    }
-    const Fleet there = session.schemas(bare);
-    for (const RegisteredTenant& tenant : rows_) {
-      const FoundSchema* found = tenant.is_here() ? there.find(tenant.schema) : nullptr;
-      if (found != nullptr && found->state == FoundSchema::State::missing)
-        bare_.push_back(tenant.slug);
+    find_bare();
+    add_targets();
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+      const DropTarget& target = targets_[i];
+      std::set<std::string> names{target.name, target.schema};
+      if (target.row) {
+        names.insert(target.row->slug);
+        names.insert(target.row->place());
+      }
+      for (const std::string& name : names)
+        by_name_.emplace(name, i);
     }
   }
 
-  std::vector<DropTarget> all() const {
-    std::vector<DropTarget> targets;
-    for (const DroppedTenant& one : schemas_)
-      targets.push_back(shelf(one));
-    for (const RegisteredTenant& tenant : rows_) {
-      if (auto target = target_of(tenant))
-        targets.push_back(std::move(*target));
-    }
-    return targets;
-  }
+  const std::vector<DropTarget>& all() const { return targets_; }
 
   /// By what it was called, by its slug, or by the name that its schema has now.
   DropTarget find(const std::string& name) const {
+    std::set<std::size_t> indices;
+    for (auto [at, end] = by_name_.equal_range(name); at != end; ++at)
+      indices.insert(at->second);
     std::vector<DropTarget> found;
-    for (const DropTarget& target : all()) {
-      const bool is_row = target.row && (target.row->slug == name || target.row->place() == name);
-      if (target.name == name || target.schema == name || is_row)
-        found.push_back(target);
-    }
+    for (const std::size_t i : indices)
+      found.push_back(targets_[i]);
     if (found.empty()) {
       const bool is_in_fleet =
           std::ranges::count(present_, name) > 0 ||
@@ -90,23 +86,43 @@ class DroppedFleet {
                     told(found[1])));
   }
 
-  const DroppedTenant* on_shelf(const std::string& schema) const {
-    const auto at = std::ranges::find(schemas_, schema, &DroppedTenant::schema);
-    return at == schemas_.end() ? nullptr : &*at;
+  // Whose schema went without the row.
+  void find_bare() {
+    std::unordered_set<std::string_view> shelves;
+    for (const DroppedTenant& one : schemas_)
+      shelves.insert(one.schema);
+    std::vector<std::string> bare;
+    for (const RegisteredTenant& tenant : rows_) {
+      if (tenant.is_here() && !shelves.contains(tenant.schema))
+        bare.push_back(tenant.schema);
+    }
+    const Fleet there = session_.schemas(bare);
+    for (const RegisteredTenant& tenant : rows_) {
+      const FoundSchema* found = tenant.is_here() ? there.find(tenant.schema) : nullptr;
+      if (found != nullptr && found->state == FoundSchema::State::missing)
+        bare_.insert(tenant.slug);
+    }
   }
 
-  DropTarget shelf(const DroppedTenant& dropped) const {
-    DropTarget target{.name = dropped.name,
-                      .kind = DropTarget::Kind::shelf,
-                      .schema = dropped.schema,
-                      .row = std::nullopt,
-                      .dropped = dropped};
-    const auto row = std::ranges::find_if(rows_, [&dropped](const RegisteredTenant& tenant) {
-      return tenant.is_here() && tenant.schema == dropped.schema;
-    });
-    if (row != rows_.end())
-      target.row = *row;
-    return target;
+  void add_targets() {
+    std::unordered_map<std::string_view, const RegisteredTenant*> by_schema;
+    for (const RegisteredTenant& tenant : rows_) {
+      if (tenant.is_here())
+        by_schema.emplace(tenant.schema, &tenant);
+    }
+    for (const DroppedTenant& dropped : schemas_) {
+      targets_.push_back({.name = dropped.name,
+                          .kind = DropTarget::Kind::shelf,
+                          .schema = dropped.schema,
+                          .row = std::nullopt,
+                          .dropped = dropped});
+      if (const auto row = by_schema.find(dropped.schema); row != by_schema.end())
+        targets_.back().row = *row->second;
+    }
+    for (const RegisteredTenant& tenant : rows_) {
+      if (auto target = target_of(tenant))
+        targets_.push_back(std::move(*target));
+    }
   }
 
   // Nothing for a row whose schema is on the shelf, or stands there under its name.
@@ -115,7 +131,7 @@ class DroppedFleet {
       return DropTarget{.name = tenant.slug, .kind = DropTarget::Kind::rows, .row = tenant};
     if (tenant.isolation == "database")
       return DropTarget{.name = tenant.slug, .kind = DropTarget::Kind::database, .row = tenant};
-    if (std::ranges::count(bare_, tenant.slug) > 0)
+    if (bare_.contains(tenant.slug))
       return DropTarget{.name = tenant.slug, .kind = DropTarget::Kind::row, .row = tenant};
     return std::nullopt;
   }
@@ -124,7 +140,9 @@ class DroppedFleet {
   std::vector<DroppedTenant> schemas_;
   std::vector<std::string> present_;  ///< slugs of all others
   std::vector<RegisteredTenant> rows_;
-  std::vector<std::string> bare_;  ///< slugs: the schema went without the row
+  std::unordered_set<std::string> bare_;  ///< slugs: the schema went without the row
+  std::vector<DropTarget> targets_;
+  std::unordered_multimap<std::string, std::size_t> by_name_;  ///< of targets_
 };
 
 std::chrono::seconds age_of(const DropTarget& target) {
