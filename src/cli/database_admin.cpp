@@ -5,27 +5,37 @@ namespace tenantctl::cli {
 pq::ConnectOptions admin_options(const Session& session, const std::string& cluster,
                                  const std::string& admin_url) {
   pq::ConnectOptions options = session.connect_options(main_site(cluster));
-  if (!admin_url.empty())
+  // Whoever that is acts as itself: it is there because it may do what the owner may not.
+  if (!admin_url.empty()) {
     options.url = admin_url;
+    options.role.clear();
+  }
   return options;
 }
 
-std::string role_of(Session& session, const std::string& cluster) {
+DatabaseRoles roles_of(Session& session, const std::string& cluster) {
   if (cluster.empty())
-    return read_current_role(session.pipeline(), session.deadline());
+    return read_own_roles(session.pipeline(), session.deadline());
   SiteSession there(session.connect_options(main_site(cluster)));
-  return read_current_role(there.pipeline(), session.deadline());
+  return read_own_roles(there.pipeline(), session.deadline());
 }
 
 DatabaseAdmin::DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
                              const std::string& admin_url)
     : DatabaseAdmin(context, admin_options(session, cluster, admin_url),
-                    role_of(session, cluster)) {}
+                    roles_of(session, cluster)) {}
 
 DatabaseAdmin::DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect,
-                             std::string owner)
+                             DatabaseRoles roles)
     : session_(connect),
-      owner_(std::move(owner)),
-      databases_(session_.pipeline(), owner_, context.settings.answer_timeout) {}
+      owner_(roles.owner),
+      databases_(session_.pipeline(), std::move(roles), context.settings.answer_timeout) {
+  // CREATE DATABASE stands in no transaction, so that the role would stay in a pooler's session.
+  if (!connect.role.empty() && session_.via_pooler()) {
+    throw UsageError(
+        "databases cannot be made, changed or dropped as another role through a pooler",
+        "Name a connection past the pooler with --admin-url.");
+  }
+}
 
 }  // namespace tenantctl::cli

@@ -19,8 +19,8 @@ inline Site main_site(const std::string& cluster) { return {.cluster = cluster, 
 pq::ConnectOptions admin_options(const Session& session, const std::string& cluster,
                                  const std::string& admin_url);
 
-/// Who migrates there, and owns what is made.
-std::string role_of(Session& session, const std::string& cluster);
+/// Who migrates there and owns what is made, and who else may connect to it.
+DatabaseRoles roles_of(Session& session, const std::string& cluster);
 
 /// A connection that is only there to create, change and drop databases, of a server (empty: the
 /// usual one), and the role that they are to belong to.
@@ -28,7 +28,7 @@ class DatabaseAdmin {
  public:
   DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,
                 const std::string& admin_url);
-  DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect, std::string owner);
+  DatabaseAdmin(const Context& context, const pq::ConnectOptions& connect, DatabaseRoles roles);
 
   Databases& databases() { return databases_; }
   const std::string& owner() const { return owner_; }

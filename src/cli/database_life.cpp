@@ -76,10 +76,10 @@ void check_our_databases(const Context& context, Session& session,
   for (const RegisteredTenant& tenant : tenants)
     by_cluster[tenant.cluster].push_back(tenant.database);
   for (const auto& [cluster, names] : by_cluster) {
-    const std::string owner = role_of(session, cluster);
-    DatabaseAdmin admin(context, admin_options(session, cluster, admin_url), owner);
+    const DatabaseRoles roles = roles_of(session, cluster);
+    DatabaseAdmin admin(context, admin_options(session, cluster, admin_url), roles);
     for (const FoundDatabase& found : admin.databases().find(names)) {
-      if (found.owner != owner) {
+      if (found.owner != roles.owner) {
         throw UsageError(fmt::format("database {} belongs to {}: it is not ours to change or drop",
                                      found.name, found.owner),
                          "Look at the tenant's row in the registry.");
@@ -107,8 +107,8 @@ std::optional<NameChange> rename_database(const Context& context, Session& sessi
     return std::nullopt;
   }
   check_our_databases(context, session, {tenant}, admin_url);
-  const std::string owner = role_of(session, tenant.cluster);
-  DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url), owner);
+  const DatabaseRoles roles = roles_of(session, tenant.cluster);
+  DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url), roles);
   Databases& databases = admin.databases();
   if (!databases.find({tenant.database}).empty() && databases.find({name}).empty())
     registry.begin_renaming(tenant, name);
@@ -122,7 +122,7 @@ void put_database_aside(const Context& context, Session& session, const Register
                         const std::string& admin_url, bool force) {
   TenantRegistry registry = tenant_registry(context, session);
   DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
-                      role_of(session, tenant.cluster));
+                      roles_of(session, tenant.cluster));
   Databases& databases = admin.databases();
   if (databases.find({tenant.database}).empty()) {
     throw Error(fmt::format("there is no database {}", escaped_name(tenant.database)),
@@ -150,7 +150,7 @@ void put_database_aside(const Context& context, Session& session, const Register
 void bring_database_back(const Context& context, Session& session, const RegisteredTenant& tenant,
                          const std::string& admin_url) {
   DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
-                      role_of(session, tenant.cluster));
+                      roles_of(session, tenant.cluster));
   const std::vector<FoundDatabase> found = admin.databases().find({tenant.database});
   if (found.empty() || found.front().is_broken) {
     throw Error(fmt::format("database {} is {}", escaped_name(tenant.database),
@@ -164,7 +164,7 @@ void purge_database(const Context& context, Session& session, const RegisteredTe
                     const std::string& admin_url, bool force) {
   TenantRegistry registry = tenant_registry(context, session);
   DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
-                      role_of(session, tenant.cluster));
+                      roles_of(session, tenant.cluster));
   // Shut already: as long as the server has not dropped it, it can come back.
   if (!tenant.is_kept)
     registry.begin_purge(tenant);

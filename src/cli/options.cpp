@@ -103,6 +103,8 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "what libpq takes: URI or keywords; else DATABASE_URL, PG* variables"));
   describe(add_setting(command, "--direct-url", settings.direct_url,
                        "a connection past the pooler, for what a pooler cannot carry"));
+  describe(add_setting(command, "--role", settings.role,
+                       "act as this role, which owns everything, whoever logs in"));
   describe(add_duration(command, "--connect-timeout", settings.connect_timeout,
                         "how long to wait for a connection"));
   describe(add_duration(command, "--answer-timeout", settings.answer_timeout,

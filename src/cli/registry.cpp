@@ -141,7 +141,7 @@ void find_databases(Session& session, const Context& context,
     if (is_meant(tenant))
       names.push_back(tenant.database);
   }
-  Databases databases(session.pipeline(), "", context.settings.answer_timeout);
+  Databases databases(session.pipeline(), {}, context.settings.answer_timeout);
   const std::vector<FoundDatabase> found = databases.find(names);
   for (const RegisteredTenant& tenant : tenants) {
     if (is_meant(tenant) && std::ranges::count(found, tenant.database, &FoundDatabase::name) == 0)

@@ -87,10 +87,11 @@ std::vector<std::string> lines_of(std::istream& input) {
 }
 
 // With the settings that a revision's RESET ALL leads to.
+// RESET ROLE leads to the run's too.
 std::string session_url(const std::string& url, const MigrateOptions& migrate, bool superuser) {
   return pq::with_session_options(
       url, fmt::format("{} -c lock_timeout={} -c statement_timeout={}",
-                       pq::session_options(migrate.server_version, superuser),
+                       pq::session_options(migrate.server_version, superuser, migrate.role),
                        migrate.lock_timeout.count(), migrate.statement_timeout.count()));
 }
 
@@ -188,6 +189,7 @@ MigrateOptions migrate_options(const Settings& settings, const std::string& run_
   options.lock_timeout = settings.lock_timeout;
   options.concurrent_lock_timeout = settings.concurrent_lock_timeout;
   options.statement_timeout = settings.statement_timeout;
+  options.role = settings.role;
   for (const std::string& variable : settings.variables) {
     const std::size_t equals = variable.find('=');
     if (equals == 0 || equals == std::string::npos) {
@@ -218,6 +220,10 @@ Selection selection(const Context& context) {
 }
 
 Session::Session(const Context& context) : context_(context), run_id_(random_uuid()) {
+  // It would be whoever logs in.
+  if (context.settings.role == pq::login_role) {
+    throw UsageError("none is no role to act as", "Leave --role away, or name one.");
+  }
   // One open file a run, not one a schema; but a name that cannot be is refused before connecting.
   SchemaName::existing(context.settings.shared_schema);
   check_clusters(context.settings);
@@ -230,7 +236,8 @@ Session::Session(const Context& context) : context_(context), run_id_(random_uui
 pq::ConnectOptions Session::connect_options() const {
   return {.url = context_.settings.database_url,
           .application_name = "tenantctl/" + run_id_.substr(0, 8),
-          .timeout = context_.settings.connect_timeout};
+          .timeout = context_.settings.connect_timeout,
+          .role = context_.settings.role};
 }
 
 pq::ConnectOptions Session::connect_options(const Site& site) const {
@@ -256,7 +263,7 @@ void Session::revive() {
         check_server();
         // What the lost session holds, a schema's lock say, would otherwise be in our own way.
         if (lost.is_known()) {
-          std::vector<pq::Message> messages = pq::question_settings();
+          std::vector<pq::Message> messages = pq::question_settings(pq::login_role);
           messages.push_back(end_orphan(lost));
           pipeline_->wait_for_answer(std::move(messages), deadline());
         }
@@ -287,7 +294,7 @@ void Session::check_server() {
   int pid = 0;
   std::string replication_role;
   // Behind a pooler the session is not ours to set.
-  std::vector<pq::Message> messages = pq::question_settings();
+  std::vector<pq::Message> messages = pq::question_settings(pq::login_role);
   for (pq::Message& message : pq::session_settings(server_version(), connection_->backend_pid())) {
     messages.push_back(std::move(message));
   }
@@ -300,13 +307,20 @@ void Session::check_server() {
                       .on_row = [&](const pq::Row& row) {
                         standby = row.text(0) == "t";
                         pid = std::stoi(std::string(row.text(1)));
-                        superuser_ = row.text(2) == "on";
+                        login_superuser_ = row.text(2) == "on";
                         backend_ = {.pid = pid, .started = std::stoll(std::string(row.text(3)))};
                         replication_role = row.text(4);
                       }});
+  const std::size_t taking_role = messages.size();
+  messages.push_back(take_role());
+  messages.push_back({.sql = "SELECT pg_catalog.current_setting('is_superuser')",
+                      .on_row = [this](const pq::Row& row) { superuser_ = row.text(0) == "on"; }});
   const pq::FlightAnswer answer = pipeline_->wait_for_answer(std::move(messages), deadline());
-  if (const pq::Answer* failure = answer.failure())
+  if (const pq::Answer* failure = answer.failure()) {
+    if (!context_.settings.role.empty() && failure == &answer.answers.at(taking_role))
+      refuse_role(*failure->error);
     throw pq::ServerError(*failure->error);
+  }
   if (standby) {
     throw UsageError(
         "the server is a standby: nothing can be written there, and what it shows is late",
@@ -325,8 +339,36 @@ void Session::check_server() {
     backend_ = {};
 }
 
+// For the flight in any case, so that a role that cannot be is refused behind a pooler too; for the
+// session only where it is ours.
+pq::Message Session::take_role() const {
+  if (context_.settings.role.empty())
+    return {.sql = "SELECT pg_catalog.set_config('role', NULL, true)"};
+  return {.sql = fmt::format("SELECT pg_catalog.set_config('role', $1, true), CASE WHEN "
+                             "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {} "
+                             "THEN pg_catalog.set_config('role', $1, false) END",
+                             connection_->backend_pid()),
+          .values = {context_.settings.role}};
+}
+
+void Session::refuse_role(const pq::ServerFields& error) const {
+  const std::string role = escaped_name(context_.settings.role);
+  if (error.is(pq::invalid_parameter_value)) {
+    throw UsageError(fmt::format("there is no role {}, which --role names", role),
+                     "tenantctl roles install makes the roles; or CREATE ROLE.");
+  }
+  if (error.is(pq::insufficient_privilege)) {
+    throw UsageError(fmt::format("role {} may not act as {}, which --role names",
+                                 escaped_name(connection_->user()), role),
+                     fmt::format("GRANT {} TO {}, by an administrator; from PostgreSQL 16 on WITH "
+                                 "SET TRUE.",
+                                 quote_identifier(context_.settings.role),
+                                 quote_identifier(connection_->user())));
+  }
+}
+
 void Session::warn_about_connection() const {
-  if (superuser_) {
+  if (login_superuser_) {
     warn(context_, "connected as a superuser; a role that owns the schemas is enough, and safer");
   }
   if (connection_->is_local())
@@ -529,7 +571,8 @@ RolloutOptions Session::rollout_options(const FleetPlan& plan) {
   options.worker.connect = {
       .url = settings.direct_url.empty() ? settings.database_url : settings.direct_url,
       .application_name = "tenantctl/" + run_id_.substr(0, 8) + "/run",
-      .timeout = settings.connect_timeout};
+      .timeout = settings.connect_timeout,
+      .role = settings.role};
   options.worker.adapts = settings.depth == 0;
   if (!options.worker.adapts)
     options.worker.depth = settings.depth;
@@ -551,7 +594,7 @@ RolloutOptions Session::rollout_options(const FleetPlan& plan) {
   if (options.migrate.direct) {
     options.worker.setup = session_setup(options.migrate);
     const std::string given = options.worker.connect.url;
-    options.worker.connect.url = session_url(given, options.migrate, superuser_);
+    options.worker.connect.url = session_url(given, options.migrate, login_superuser_);
     const bool is_certain = settings.direct_url.empty() || !has_steps;
     if (!is_certain && refuses_options(options.worker.connect))
       options.worker.connect.url = given;

@@ -91,6 +91,8 @@ class Session {
   void add_elsewhere(Fleet& all);
   void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);
   void check_server();
+  pq::Message take_role() const;
+  void refuse_role(const pq::ServerFields& error) const;
   void warn_about_connection() const;
   std::size_t jobs(const std::optional<ServerRoom>& room) const;
 
@@ -98,8 +100,9 @@ class Session {
   std::unique_ptr<pq::Connection> connection_;
   std::unique_ptr<pq::Pipeline> pipeline_;
   bool via_pooler_ = false;
-  bool superuser_ = false;
-  Backend backend_;  ///< of the control connection; not known behind a pooler
+  bool login_superuser_ = false;  ///< who logged in, whoever it acts as
+  bool superuser_ = false;        ///< as which it acts
+  Backend backend_;               ///< of the control connection; not known behind a pooler
   std::string run_id_;
 };
 

@@ -18,6 +18,7 @@ struct Settings {
   // where
   std::string database_url;
   std::string direct_url;
+  std::string role;  ///< to act as; empty: as who logs in
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds answer_timeout{120'000};
   std::string migrations = "migrations";

@@ -37,7 +37,8 @@ pq::ConnectOptions direct_options(const Context& context, const Session& session
   }
   return {.url = settings.direct_url.empty() ? settings.database_url : settings.direct_url,
           .application_name = "tenantctl/" + session.run_id().substr(0, 8) + "/copy",
-          .timeout = settings.connect_timeout};
+          .timeout = settings.connect_timeout,
+          .role = settings.role};
 }
 
 /// PostgreSQL's client programs, found before anything is done.
@@ -46,6 +47,7 @@ class Tools {
   Tools(const CopyOptions& options, const pq::Connection& connection)
       : options_(options),
         variables_(connection.environment()),
+        role_(connection.role()),
         server_(connection.server_version() / 10000) {}
 
   ProgramCall dump(const std::string& schema, const HeldSchema::Snapshot& snapshot,
@@ -56,6 +58,8 @@ class Tools {
                                    "--no-owner", "--no-tablespaces", "--no-publications",
                                    "--no-subscriptions", "--no-password"},
                      .variables = variables_};
+    if (!role_.empty())
+      call.arguments.push_back("--role=" + role_);
     const int version = major_version(call.path);
     if (version < server_) {
       throw UsageError(
@@ -94,6 +98,7 @@ class Tools {
 
   const CopyOptions& options_;
   std::vector<std::pair<std::string, std::string>> variables_;
+  std::string role_;
   int server_;
 };
 
@@ -309,7 +314,8 @@ CopyScript script_of(const Context& context, const CopyOptions& options, const s
           .mark = mark,
           .shared_schema = context.settings.shared_schema,
           .forces = options.forces,
-          .server_version = server_version};
+          .server_version = server_version,
+          .role = context.settings.role};
 }
 
 // The copy must not be open to whom the source alone belongs.

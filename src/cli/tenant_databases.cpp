@@ -149,8 +149,8 @@ class Newcomers {
       tenants_.push_back(newcomer_of(name));
     for (const RegisteredTenant& tenant : registry.find(wanted()))
       take_over(tenant);
-    owner_ = role_of(session_, options_.cluster);
-    DatabaseAdmin admin(context_, admin_connection(), owner_);
+    roles_ = roles_of(session_, options_.cluster);
+    DatabaseAdmin admin(context_, admin_connection(), roles_);
     check_databases(admin.databases().find(databases()));
   }
 
@@ -161,7 +161,7 @@ class Newcomers {
   }
 
   void make() {
-    DatabaseAdmin admin(context_, admin_connection(), owner_);
+    DatabaseAdmin admin(context_, admin_connection(), roles_);
     if (!options_.source.empty())
       Template(context_, session_, folders_, options_).bring_to_head(admin.databases());
     for (const NewTenant& tenant : tenants_)
@@ -198,7 +198,7 @@ class Newcomers {
       return;
     try {
       session_.revive();
-      DatabaseAdmin admin(context_, admin_connection(), owner_);
+      DatabaseAdmin admin(context_, admin_connection(), roles_);
       for (const NewTenant& tenant : tenants_)
         remove_database(admin.databases(), tenant);
     } catch (const Error&) {
@@ -322,7 +322,7 @@ class Newcomers {
         throw UsageError(fmt::format("database {} is there already", database.name),
                          "Use another name or --database-prefix. Nothing was made.");
       }
-      if (database.owner != owner_) {
+      if (database.owner != roles_.owner) {
         throw UsageError(fmt::format("database {} belongs to {}", database.name, database.owner),
                          "Somebody else made it meanwhile. Nothing was made.");
       }
@@ -365,7 +365,7 @@ class Newcomers {
       std::string& hint = schema->failure->hint;
       try {
         if (admin == nullptr)
-          admin = std::make_unique<DatabaseAdmin>(context_, admin_connection(), owner_);
+          admin = std::make_unique<DatabaseAdmin>(context_, admin_connection(), roles_);
         remove_database(admin->databases(), tenant_of(schema->schema));
         schema->revision = 0;
         schema->steps = 0;
@@ -394,7 +394,7 @@ class Newcomers {
   const DatabaseOptions& options_;
   const NewcomerOptions& newcomer_;
   bool begun_ = false;
-  std::string owner_;
+  DatabaseRoles roles_;
   std::vector<NewTenant> tenants_;
   std::vector<std::string> unfinished_;  ///< databases of tenants that a killed run began
   std::vector<std::string> left_over_;   ///< of these, those that are there

@@ -25,6 +25,10 @@ std::string rename(const std::string& from, const std::string& to) {
                      quote_identifier(to));
 }
 
+std::string act_as(const std::string& role) {
+  return role.empty() ? "" : fmt::format("SET LOCAL ROLE {};\n", quote_identifier(role));
+}
+
 }  // namespace
 
 std::string CopyScript::before() const {
@@ -39,6 +43,7 @@ std::string CopyScript::before() const {
       "pg_catalog.set_config('client_min_messages', 'warning', true);\n"
       "SELECT pg_catalog.set_config(s.name, '0', true) FROM pg_catalog.pg_settings s "
       "WHERE s.name = 'transaction_timeout';\n";
+  sql += act_as(role);
   if (collides) {
     sql += rename(from, parking_name(from));
   }
@@ -49,7 +54,8 @@ std::string CopyScript::after() const {
   // The dump has set its own path, empty.
   std::string sql =
       "\nRESET SESSION AUTHORIZATION;\n"
-      "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n";
+      "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n" +
+      act_as(role);
   sql += fmt::format(
       "SELECT (CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n "
       "ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND c.relkind = 'r' "

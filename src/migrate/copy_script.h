@@ -24,6 +24,7 @@ struct CopyScript {
   std::string shared_schema;
   bool forces = false;  ///< although texts say the old name
   int server_version = 0;
+  std::string role = {};  ///< as which all of it is done; empty: as who logs in
 
   std::string before() const;
   std::string after() const;

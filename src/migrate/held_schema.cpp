@@ -35,7 +35,8 @@ void check(const pq::FlightAnswer& answer, const std::string& schema) {
 HeldSchema::HeldSchema(const pq::ConnectOptions& connect, const VersionTable& table,
                        pq::Deadline deadline)
     : connection_(pq::Connection::open(connect)), pipeline_(connection_), table_(table) {
-  std::vector<pq::Message> messages = pq::session_settings(connection_.server_version());
+  std::vector<pq::Message> messages =
+      pq::session_settings(connection_.server_version(), 0, connect.role);
   messages.push_back(table_.lock_session());
   check(pipeline_.wait_for_answer(std::move(messages), deadline), table_.schema().text());
 }

@@ -21,6 +21,7 @@ struct MigrateOptions {
   std::chrono::milliseconds statement_timeout{0};  ///< 0: none
   sql::Variables variables;                        ///< --var name=value
   int server_version = 0;                          ///< settings differ by version
+  std::string role = {};  ///< as which all of it is done; empty: as who logged in
   /// A session of our own, not a pooler's: statements may be prepared and locks held in it.
   bool direct = true;
 };

@@ -27,13 +27,17 @@ constexpr std::string_view begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WR
 constexpr std::string_view entry_name = "tenantctl_entry";
 constexpr std::string_view behind_name = "tenantctl_behind";
 
+std::string role_value(const MigrateOptions& options) {
+  return options.role.empty() ? "NULL" : quote_literal(options.role);
+}
+
 // A role or database may set any of these otherwise; LOCAL beats both and leaves nothing behind.
-// The role is the session's own whatever a trigger of the schema before may have set. $1 and $2 are
-// the lock and the statement timeout.
+// The role is the run's own whatever a trigger of the schema before may have set; behind the
+// authorization, which takes it along. $1 and $2 are the lock and the statement timeout.
 std::string settings(const MigrateOptions& options, std::string_view search_path) {
   std::string sql = fmt::format(
       "pg_catalog.set_config('session_authorization', NULL, true), "
-      "pg_catalog.set_config('role', NULL, true), "
+      "pg_catalog.set_config('role', {}, true), "
       "pg_catalog.set_config('search_path', {}, true), "
       "pg_catalog.set_config('lock_timeout', $1, true), "
       "pg_catalog.set_config('statement_timeout', $2, true), "
@@ -44,7 +48,7 @@ std::string settings(const MigrateOptions& options, std::string_view search_path
       "pg_catalog.set_config('check_function_bodies', 'on', true), "
       "pg_catalog.set_config('exit_on_error', 'off', true), "
       "pg_catalog.set_config('client_min_messages', 'warning', true)",
-      search_path);
+      role_value(options), search_path);
   if (pq::limits_transactions(options.server_version)) {
     sql += ", pg_catalog.set_config('transaction_timeout', '0', true)";
   }
@@ -74,15 +78,20 @@ std::string behind_sql(const MigrateOptions& options) {
 // A function that no text names (of a trigger, a domain, an operator) may have set something for
 // the session. The path again, because a session that was started without our options has the
 // role's. Behind a pooler the session is somebody else's, too: only the path, for this transaction,
-// so that nothing planted in front of pg_catalog is found by what follows.
-void add_begin(Segment& segment, std::size_t index, bool direct) {
+// so that nothing planted in front of pg_catalog is found by what follows. The role, because a
+// schema is made before the entry says it again.
+void add_begin(Segment& segment, std::size_t index, const MigrateOptions& options) {
   segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
-  if (direct) {
+  if (options.direct) {
     segment.add({.sql = "RESET ALL"}, {index, Part::begin, 0});
-    segment.add({.sql = "SET search_path = pg_catalog, pg_temp"}, {index, Part::begin, 0});
-  } else {
-    segment.add({.sql = "SET LOCAL search_path = pg_catalog, pg_temp"}, {index, Part::begin, 0});
   }
+  segment.add({.sql = options.role.empty()
+                          ? fmt::format("SET {}search_path = pg_catalog, pg_temp",
+                                        options.direct ? "" : "LOCAL ")
+                          : fmt::format("SELECT pg_catalog.set_config('search_path', "
+                                        "'pg_catalog, pg_temp', {}){}",
+                                        !options.direct, pq::and_act_as(options.role, true))},
+              {index, Part::begin, 0});
 }
 
 // In any case, also across lines: one mention too many costs one message.
@@ -116,7 +125,7 @@ bool sets_session(const sql::Script& script, const sql::Statement& statement) {
 }
 
 std::vector<pq::Message> session_setup(const MigrateOptions& options) {
-  std::vector<pq::Message> setup = pq::session_settings(options.server_version);
+  std::vector<pq::Message> setup = pq::session_settings(options.server_version, 0, options.role);
   setup.push_back({.sql = "DEALLOCATE ALL"});
   setup.push_back({.sql = fmt::format("PREPARE {} (text, text, name, name, bool, bool) AS {}",
                                       entry_name, entry_sql(options))});
@@ -205,7 +214,7 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
 
 void SegmentWriter::add_entry(Segment& segment, std::size_t index, Entry entry) const {
   const Step& step = plan_.steps[index];
-  add_begin(segment, index, options_.direct);
+  add_begin(segment, index, options_);
   if (step.creates_schema) {
     segment.add(table_.create_schema(), {index, Part::install, 0});
   }
@@ -308,13 +317,14 @@ void SegmentWriter::add_sql(Segment& segment, std::size_t index) const {
 }
 
 // The role that a revision has taken may not write the version table.
-pq::Message SegmentWriter::take_own_role() {
-  return {.sql =
+pq::Message SegmentWriter::take_own_role() const {
+  return {.sql = fmt::format(
               "SELECT pg_catalog.set_config('tenantctl.authorization', "
               "pg_catalog.current_setting('session_authorization'), true), "
               "pg_catalog.set_config('tenantctl.role', pg_catalog.current_setting('role'), "
               "true), pg_catalog.set_config('session_authorization', NULL, true), "
-              "pg_catalog.set_config('role', NULL, true)"};
+              "pg_catalog.set_config('role', {}, true)",
+              role_value(options_))};
 }
 
 pq::Message SegmentWriter::give_role_back() {
@@ -336,13 +346,16 @@ void SegmentWriter::add_undo(Segment& segment, std::size_t index) const {
 }
 
 // What the revision may have set must not reach our own statements. Role and authorization are not
-// put back LOCAL, because a plain SET of the revision's would come back at COMMIT.
-void SegmentWriter::add_reset(Segment& segment, std::size_t index) {
-  segment.add({.sql = "SELECT pg_catalog.set_config('session_authorization', NULL, false), "
-                      "pg_catalog.set_config('role', NULL, false), "
-                      "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
-                      "pg_catalog.set_config('client_encoding', 'UTF8', true)"},
-              {index, Part::close, 0});
+// put back LOCAL, because a plain SET of the revision's would come back at COMMIT; a role of the
+// run's own is, because behind a pooler the session is somebody else's then.
+void SegmentWriter::add_reset(Segment& segment, std::size_t index) const {
+  segment.add(
+      {.sql = fmt::format("SELECT pg_catalog.set_config('session_authorization', NULL, false), "
+                          "pg_catalog.set_config('role', NULL, false){}, "
+                          "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
+                          "pg_catalog.set_config('client_encoding', 'UTF8', true)",
+                          pq::and_act_as(options_.role, !options_.direct))},
+      {index, Part::close, 0});
 }
 
 void SegmentWriter::add_bookkeeping(Segment& segment, std::size_t index) const {
@@ -371,7 +384,7 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
   const bool is_new = upgrades && !plan_.steps[step].resumes;
   Segment segment;
   segment.alone = true;
-  add_begin(segment, step, options_.direct);
+  add_begin(segment, step, options_);
   segment.add(entry_message(step, Entry::unprepared), {step, Part::fence, 0});
   segment.add(table_.place(expected(step)), {step, Part::fence, 0});
   segment.add(is_new ? table_.insert_running(row) : table_.start_running(row),
@@ -382,16 +395,18 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
   Mark mark = upgrades ? before : plan_.steps[step].mark;
   mark.running = row.number;
   add_end(segment, step, mark);
-  segment.add({.sql = "SELECT pg_catalog.set_config('search_path', $1, false), "
-                      "pg_catalog.set_config('lock_timeout', $2, false), "
-                      "pg_catalog.set_config('statement_timeout', $3, false), "
-                      "pg_catalog.set_config('synchronous_commit', 'on', false), "
-                      "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
-                      "pg_catalog.set_config('default_transaction_read_only', 'off', false), "
-                      "pg_catalog.set_config('client_min_messages', 'warning', false)",
-               .values = {search_path(), milliseconds(options_.concurrent_lock_timeout),
-                          milliseconds(options_.statement_timeout)}},
-              {step, Part::settings, 0});
+  segment.add(
+      {.sql = std::string("SELECT pg_catalog.set_config('search_path', $1, false), "
+                          "pg_catalog.set_config('lock_timeout', $2, false), "
+                          "pg_catalog.set_config('statement_timeout', $3, false), "
+                          "pg_catalog.set_config('synchronous_commit', 'on', false), "
+                          "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
+                          "pg_catalog.set_config('default_transaction_read_only', 'off', false), "
+                          "pg_catalog.set_config('client_min_messages', 'warning', false)") +
+              pq::and_act_as(options_.role, false),
+       .values = {search_path(), milliseconds(options_.concurrent_lock_timeout),
+                  milliseconds(options_.statement_timeout)}},
+      {step, Part::settings, 0});
   // What ran before an interruption is not repeated, but what it set went with its session.
   const sql::Script& script = plan_.steps[step].section().script;
   for (std::size_t i = 0; i < row.confirmed && i < script.statements().size(); ++i) {

@@ -64,11 +64,11 @@ class SegmentWriter {
   pq::Message first_row(const Step& step) const;
   void add_sql(Segment& segment, std::size_t index) const;
   void add_undo(Segment& segment, std::size_t index) const;
-  static void add_reset(Segment& segment, std::size_t index);
+  void add_reset(Segment& segment, std::size_t index) const;
   bool is_guarded(const Step& step) const;
   /// Its text may change the version table, not only its own row's guard.
   bool reaches_table(const Step& step) const;
-  static pq::Message take_own_role();
+  pq::Message take_own_role() const;
   static pq::Message give_role_back();
   void add_bookkeeping(Segment& segment, std::size_t index) const;
   std::chrono::milliseconds lock_timeout(std::size_t index) const;

@@ -104,7 +104,7 @@ Connection Connection::start(const ConnectOptions& options) {
                                            options.application_name.c_str(),
                                            second.empty() ? nullptr : second.c_str(),
                                            nullptr};
-  Connection connection(PQconnectStartParams(names.data(), values.data(), 1));
+  Connection connection(PQconnectStartParams(names.data(), values.data(), 1), options.role);
   if (connection.handle() == nullptr) {
     throw ConnectFailed("out of memory", "", "");
   }

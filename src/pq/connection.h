@@ -23,6 +23,7 @@ struct ConnectOptions {
   std::string application_name = "tenantctl";
   std::chrono::milliseconds timeout{10'000};
   std::string database = {};  ///< instead of the one that `url` and the environment name
+  std::string role = {};      ///< as which its transactions act; empty: as who logs in
 };
 
 /// One session with a server: owns the socket. Non-blocking throughout; every wait has a deadline.
@@ -48,6 +49,9 @@ class Connection {
   std::string host() const;
   std::string database() const;
   std::string user() const;
+  /// As which our transactions on it are to act, whoever logged in: ConnectOptions. Nothing is
+  /// sent because of it; whoever begins a transaction says it (transaction.h).
+  const std::string& role() const { return role_; }
   bool is_local() const;  ///< Unix socket or loopback
   bool is_encrypted() const;
 
@@ -61,9 +65,11 @@ class Connection {
   struct Closer {
     void operator()(pg_conn* connection) const;
   };
-  explicit Connection(pg_conn* connection) : connection_(connection) {}
+  Connection(pg_conn* connection, std::string role)
+      : connection_(connection), role_(std::move(role)) {}
 
   std::unique_ptr<pg_conn, Closer> connection_;
+  std::string role_;
 };
 
 /// Waits until `socket` is readable (or writable, if `write`) or the deadline is over: false then.

@@ -11,6 +11,7 @@ namespace tenantctl::pq {
 
 // SQLSTATEs that more than one caller asks for; PostgreSQL's documentation, appendix A.
 inline constexpr std::string_view insufficient_privilege = "42501";
+inline constexpr std::string_view invalid_parameter_value = "22023";
 inline constexpr std::string_view undefined_object = "42704";
 
 /// What the server said about one failed message, field by field. `position` counts characters

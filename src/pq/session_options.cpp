@@ -38,12 +38,13 @@ std::vector<SessionSetting> session_values(int server_version) {
   return values;
 }
 
-std::string session_options(int server_version, bool superuser) {
+std::string session_options(int server_version, bool superuser, std::string_view role) {
   std::string options;
   for (const SessionSetting& setting : session_values(server_version)) {
     options += (options.empty() ? "" : " ") + option(setting.name, setting.value);
   }
-  return options + (superuser ? " " + option("session_replication_role", "origin") : "");
+  return options + (superuser ? " " + option("session_replication_role", "origin") : "") +
+         (role.empty() ? "" : " " + option("role", role));
 }
 
 std::string with_session_options(const std::string& url, const std::string& options) {

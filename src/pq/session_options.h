@@ -19,8 +19,8 @@ std::vector<SessionSetting> session_values(int server_version);
 
 /// The same in the form of PGOPTIONS, to start a session with: then RESET ALL too, by whatever
 /// function, leads to them and not to what role and database say. Nobody but a superuser may start
-/// with all of them.
-std::string session_options(int server_version, bool superuser);
+/// with all of them. RESET ROLE leads to `role`, SET ROLE NONE and a new authorization do not.
+std::string session_options(int server_version, bool superuser, std::string_view role = {});
 
 /// `url` with `options` behind those that it, a service or PGOPTIONS has already. A pooler may
 /// refuse the startup because of them (PgBouncer before 1.20). An unusable url stays as it is.

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "pq/session_options.h"
 
 namespace tenantctl::pq {
@@ -29,23 +30,30 @@ std::string set_all(const std::vector<SessionSetting>& settings, bool local) {
 }
 
 // LOCAL, so that nothing is left behind in a pooler's session.
-Message settings(int server_version) {
-  std::vector<SessionSetting> values = session_values(server_version);
+Message settings(const Connection& connection) {
+  std::vector<SessionSetting> values = session_values(connection.server_version());
   values.push_back({"jit", "off"});
   values.push_back({"max_parallel_workers_per_gather", "0"});
   values.push_back({"array_nulls", "on"});
-  return {.sql = "SELECT " + set_all(values, true)};
+  return {.sql = "SELECT " + set_all(values, true) + and_act_as(connection.role(), true)};
 }
 
 }  // namespace
 
-std::vector<Message> session_settings(int server_version, int only_backend) {
+std::string and_act_as(std::string_view role, bool local) {
+  return role.empty()
+             ? ""
+             : fmt::format(", pg_catalog.set_config('role', {}, {})", quote_literal(role), local);
+}
+
+std::vector<Message> session_settings(int server_version, int only_backend, std::string_view role) {
   // Operators with their schema: the path may still be the role's, with others in front of it.
   std::string sql = "SELECT " + set_all(session_values(server_version), false) +
                     ", CASE WHEN pg_catalog.current_setting('session_replication_role') "
                     "OPERATOR(pg_catalog.<>) 'origin' "
                     "AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' "
-                    "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END";
+                    "THEN pg_catalog.set_config('session_replication_role', 'origin', false) END" +
+                    and_act_as(role, false);
   if (only_backend != 0) {
     sql +=
         fmt::format(" WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}", only_backend);
@@ -56,11 +64,12 @@ std::vector<Message> session_settings(int server_version, int only_backend) {
   return messages;
 }
 
-std::vector<Message> question_settings() {
+std::vector<Message> question_settings(std::string_view role) {
   std::vector<Message> messages;
   messages.push_back(read_committed());
   messages.push_back(
-      {.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"});
+      {.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)" +
+              and_act_as(role, true)});
   return messages;
 }
 
@@ -69,7 +78,7 @@ void run_transaction(Pipeline& pipeline, std::vector<Message> messages, Access a
   std::vector<Message> flight;
   flight.reserve(messages.size() + 3);
   flight.push_back(begin(access));
-  flight.push_back(settings(pipeline.connection().server_version()));
+  flight.push_back(settings(pipeline.connection()));
   for (Message& message : messages) {
     flight.push_back(std::move(message));
   }
@@ -88,7 +97,7 @@ OpenTransaction::OpenTransaction(Pipeline& pipeline, std::chrono::milliseconds p
     : pipeline_(pipeline), patience_(patience) {
   std::vector<Message> flight;
   flight.push_back(begin(Access::read_write));
-  flight.push_back(settings(pipeline.connection().server_version()));
+  flight.push_back(settings(pipeline.connection()));
   // The other side of a copy may have to work for long.
   flight.push_back(
       {.sql = "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)"});

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "pq/pipeline.h"
@@ -53,14 +55,24 @@ class OpenTransaction {
 /// What a session of our own is given before anything else, against what the role or the database
 /// sets: no limit on time may strike before a transaction has set its own, nor while the session is
 /// idle, and statements outside a transaction may write. Not through a pooler: it would stay there.
-/// One flight, or the beginning of one; given a backend's pid, only a session with that one.
-std::vector<Message> session_settings(int server_version, int only_backend = 0);
+/// One flight, or the beginning of one; given a backend's pid, only a session with that one. Given
+/// a role, the session acts as it from then on.
+std::vector<Message> session_settings(int server_version, int only_backend = 0,
+                                      std::string_view role = {});
 
 /// What the flight of a question begins with that stands in no transaction block: the server takes
 /// such a flight as one transaction, and these hold for it alone. A pooler's session, and one that
 /// was made anew, has the role's settings: a path with others in front of pg_catalog, an isolation
-/// that waits for writers.
-std::vector<Message> question_settings();
+/// that waits for writers. The question is asked as `role`.
+std::vector<Message> question_settings(std::string_view role = {});
+
+/// The role of who logged in. Only as that one may sessions of the same login be looked at and
+/// ended: the role that they act as is no member of it.
+inline constexpr std::string_view login_role = "none";
+
+/// One more column of a SELECT of settings, comma first, which changes the role; for the
+/// transaction if `local`. Nothing for no role.
+std::string and_act_as(std::string_view role, bool local);
 
 /// Sends ROLLBACK if the last flight left a failed or open transaction.
 void end_transaction(Pipeline& pipeline, const FlightAnswer& answer, Deadline deadline);

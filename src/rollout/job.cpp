@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pq/transaction.h"
 #include "rollout/lock_holder.h"
 
 namespace tenantctl {
@@ -80,11 +81,14 @@ Segment Job::take(pq::Deadline now) {
 
 // The lock proves that no other session is at work here, so what is read is final.
 Segment Job::read_segment() {
+  // Only as who logged in are other sessions of the tool shown, and ended.
+  const bool asks_as_login = busy_since_ && !options_.role.empty();
   Segment segment;
   segment.add({.sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"}, {0, Part::begin, 0});
   segment.add({.sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), "
                       "pg_catalog.set_config('statement_timeout', '0', true), "
-                      "pg_catalog.set_config('lock_timeout', $1, true)",
+                      "pg_catalog.set_config('lock_timeout', $1, true)" +
+                      pq::and_act_as(asks_as_login ? pq::login_role : options_.role, true),
                .values = {fmt::format("{}ms", options_.lock_timeout.count())}},
               {0, Part::settings, 0});
   // It was busy when it was read before.
@@ -93,6 +97,10 @@ Segment Job::read_segment() {
       segment.add(end_orphan(orphan_), {0, Part::settings, 0});
     }
     segment.add(read_lock_holder(name_.text(), blocker_), {0, Part::settings, 0});
+  }
+  if (asks_as_login) {
+    segment.add({.sql = "SELECT true" + pq::and_act_as(options_.role, true)},
+                {0, Part::settings, 0});
   }
   segment.add(table_.lock(), {0, Part::fence, 0});
   segment.add(table_.read(history_), {0, Part::row, 0});

@@ -67,21 +67,24 @@ pq::Message insert_run(const RunStart& run, bool locks) {
     counts.add(fmt::to_string(group.count));
     schemas.add(array_of(group.schemas));
   }
-  return {.sql = fmt::format(
-              "INSERT INTO tenantctl.run (id, command, target, of_run, state, os_user, host, job, "
-              "tool_version, shared_digest, tenant_digest, locked, plan) SELECT $1, $2, $3, $4, "
-              "'running', $5, $6, $7, $8, $9, $10, {}, COALESCE((SELECT pg_catalog.jsonb_agg("
-              "pg_catalog.jsonb_build_object('scope', g.scope, 'from', g.origin::bigint, "
-              "'to', g.goal::bigint, 'revisions', g.revisions::text[], 'count', g.count::bigint, "
-              "'schemas', g.schemas::text[]) ORDER BY g.number) FROM {} WITH ORDINALITY "
-              "AS g (scope, origin, goal, revisions, count, schemas, number)), '[]') "
-              // Sent again when the answer to the first was lost.
-              "ON CONFLICT (id) DO NOTHING",
-              locks, rows_from(11, {"text", "text", "text", "text", "text", "text"})),
-          .values = {run.id, run.command, run.target, or_null(run.of_run), or_null(run.os_user),
-                     or_null(run.host), or_null(run.job), run.tool_version,
-                     or_null(run.shared_digest), or_null(run.tenant_digest), scopes.text(),
-                     froms.text(), tos.text(), revisions.text(), counts.text(), schemas.text()}};
+  return {
+      .sql = fmt::format(
+          "INSERT INTO tenantctl.run (id, command, target, of_run, state, db_user, os_user, host, "
+          "job, tool_version, shared_digest, tenant_digest, locked, plan) SELECT $1, $2, $3, "
+          "$4, 'running', CASE WHEN CURRENT_USER = SESSION_USER THEN SESSION_USER::text "
+          "ELSE SESSION_USER || ' as ' || CURRENT_USER END, $5, $6, $7, $8, $9, $10, {}, "
+          "COALESCE((SELECT pg_catalog.jsonb_agg("
+          "pg_catalog.jsonb_build_object('scope', g.scope, 'from', g.origin::bigint, "
+          "'to', g.goal::bigint, 'revisions', g.revisions::text[], 'count', g.count::bigint, "
+          "'schemas', g.schemas::text[]) ORDER BY g.number) FROM {} WITH ORDINALITY "
+          "AS g (scope, origin, goal, revisions, count, schemas, number)), '[]') "
+          // Sent again when the answer to the first was lost.
+          "ON CONFLICT (id) DO NOTHING",
+          locks, rows_from(11, {"text", "text", "text", "text", "text", "text"})),
+      .values = {run.id, run.command, run.target, or_null(run.of_run), or_null(run.os_user),
+                 or_null(run.host), or_null(run.job), run.tool_version, or_null(run.shared_digest),
+                 or_null(run.tenant_digest), scopes.text(), froms.text(), tos.text(),
+                 revisions.text(), counts.text(), schemas.text()}};
 }
 
 /// The columns of run_schema, an array each.

@@ -205,8 +205,9 @@ bool RunRecorder::attempt_once(const Write& write, bool reconnects) {
   if (pipeline_.is_lost()) {
     pipeline_.restart(pq::Connection::open(options_.reconnect));
     const pq::Connection& fresh = pipeline_.connection();
-    pipeline_.wait_for_answer(pq::session_settings(fresh.server_version(), fresh.backend_pid()),
-                              pq::Clock::now() + 10s);
+    pipeline_.wait_for_answer(
+        pq::session_settings(fresh.server_version(), fresh.backend_pid(), fresh.role()),
+        pq::Clock::now() + 10s);
   }
   RunLedger ledger(pipeline_, options_.owners);
   if (options_.locks && stands_ && held_in_ != pipeline_.generation()) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "pq/transaction.h"
 
 namespace tenantctl {
@@ -81,9 +82,12 @@ SiteSession::SiteSession(const pq::ConnectOptions& site)
     : connection_(pq::Connection::open(site)), pipeline_(connection_) {
   bool standby = false;
   std::vector<pq::Message> messages =
-      pq::session_settings(connection_.server_version(), connection_.backend_pid());
-  messages.push_back({.sql = "SELECT pg_catalog.pg_is_in_recovery()",
-                      .on_row = [&standby](const pq::Row& row) { standby = row.text(0) == "t"; }});
+      pq::session_settings(connection_.server_version(), connection_.backend_pid(), site.role);
+  messages.push_back({.sql = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid()",
+                      .on_row = [&](const pq::Row& row) {
+                        standby = row.text(0) == "t";
+                        via_pooler_ = number_of<int>(row.text(1)) != connection_.backend_pid();
+                      }});
   const pq::FlightAnswer answer =
       pipeline_.wait_for_answer(std::move(messages), pq::Clock::now() + site.timeout);
   if (const pq::Answer* failure = answer.failure()) {

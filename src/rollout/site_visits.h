@@ -18,10 +18,12 @@ class SiteSession {
 
   pq::Pipeline& pipeline() { return pipeline_; }
   int server_version() const { return connection_.server_version(); }
+  bool via_pooler() const { return via_pooler_; }
 
  private:
   pq::Connection connection_;
   pq::Pipeline pipeline_;
+  bool via_pooler_ = false;
 };
 
 /// Looks into databases, each over a connection of its own that is closed behind the look, never

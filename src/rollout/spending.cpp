@@ -52,7 +52,7 @@ bool Spending::is_lag_due(pq::Deadline now) const {
 std::string Spending::lag_excess(pq::Pipeline& control, pq::Deadline now) {
   last_lag_check_ = now;
   std::chrono::milliseconds lag{0};
-  std::vector<pq::Message> messages = pq::question_settings();
+  std::vector<pq::Message> messages = pq::question_settings(control.connection().role());
   bool is_hidden = false;
   messages.push_back({.sql = lag_question, .on_row = [&](const pq::Row& row) {
                         is_hidden = row.text(1) == "t";

@@ -102,7 +102,7 @@ void Watch::ask(const std::vector<Subject>& subjects, pq::Deadline now) {
     }
   }
   arriving_.clear();
-  std::vector<pq::Message> messages = pq::question_settings();
+  std::vector<pq::Message> messages = pq::question_settings(pq::login_role);
   messages.push_back({.sql = watch_question(),
                       .values = {pids, names},
                       .on_row = [this](const auto& row) { add(row); }});
@@ -129,7 +129,7 @@ bool Watch::cancel(const std::vector<Subject>& subjects, pq::Deadline now) {
       append(names, "\"" + subject.name + "\"");
     }
   }
-  std::vector<pq::Message> messages = pq::question_settings();
+  std::vector<pq::Message> messages = pq::question_settings(pq::login_role);
   messages.push_back(
       {.sql = fmt::format(
            "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a "

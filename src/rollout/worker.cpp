@@ -294,7 +294,7 @@ void Worker::identify() {
   standby_ = false;
   startup_pid_ = connection_->backend_pid();
   server_.clear();
-  std::vector<pq::Message> messages = pq::question_settings();
+  std::vector<pq::Message> messages = pq::question_settings(pq::login_role);
   messages.push_back(
       {.sql = fmt::format("SELECT a.pid, {}, pg_catalog.pg_is_in_recovery(), "
                           "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.left("

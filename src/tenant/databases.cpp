@@ -60,12 +60,16 @@ std::vector<FoundDatabase> Databases::find(const std::vector<std::string>& names
 
 void Databases::create(const std::string& name, const std::string& source) {
   run(fmt::format("CREATE DATABASE {} WITH OWNER = {}{} ALLOW_CONNECTIONS = false",
-                  quote_identifier(name), quote_identifier(owner_),
+                  quote_identifier(name), quote_identifier(roles_.owner),
                   source.empty() ? "" : " TEMPLATE = " + quote_identifier(source)));
 }
 
 void Databases::open(const std::string& name) {
   run(fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_identifier(name)));
+  for (const std::string& guest : roles_.guests) {
+    run(fmt::format("GRANT CONNECT ON DATABASE {} TO {}", quote_identifier(name),
+                    quote_identifier(guest)));
+  }
   run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
 }
 
@@ -130,13 +134,18 @@ bool Databases::try_lock(const std::string& name) {
   return is_locked;
 }
 
-std::string read_current_role(pq::Pipeline& pipeline, pq::Deadline deadline) {
-  std::string role;
+DatabaseRoles read_own_roles(pq::Pipeline& pipeline, pq::Deadline deadline) {
+  DatabaseRoles roles;
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = "SELECT CURRENT_USER::pg_catalog.text",
-                      .on_row = [&role](const pq::Row& row) { role = row.text(0); }});
+  messages.push_back({.sql = "SELECT CURRENT_USER::pg_catalog.text, SESSION_USER::pg_catalog.text",
+                      .on_row = [&roles](const pq::Row& row) {
+                        roles.owner = row.text(0);
+                        if (row.text(1) != row.text(0)) {
+                          roles.guests.emplace_back(row.text(1));
+                        }
+                      }});
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
-  return role;
+  return roles;
 }
 
 }  // namespace tenantctl

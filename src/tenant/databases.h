@@ -18,6 +18,12 @@ struct FoundDatabase {
   bool is_broken = false;  ///< a DROP was interrupted: it can only be dropped again
 };
 
+/// Who a database is made for: whose it will be, and who else may connect to it.
+struct DatabaseRoles {
+  std::string owner;
+  std::vector<std::string> guests = {};
+};
+
 /// All SQL about databases as such: how one is made, closed, and dropped. The server takes none of
 /// it in a transaction, so each statement stands alone, and where one was killed the catalog says
 /// how far it came.
@@ -28,17 +34,16 @@ struct FoundDatabase {
 /// All functions throw ServerError, ConnectionLost.
 class Databases {
  public:
-  /// `admin` is a session that may create databases, not through a pooler. They will belong to
-  /// `owner`.
-  Databases(pq::Pipeline& admin, std::string owner, std::chrono::milliseconds patience)
-      : admin_(admin), owner_(std::move(owner)), patience_(patience) {}
+  /// `admin` is a session that may create databases, not through a pooler.
+  Databases(pq::Pipeline& admin, DatabaseRoles roles, std::chrono::milliseconds patience)
+      : admin_(admin), roles_(std::move(roles)), patience_(patience) {}
 
   /// Those of the names that there are, by name.
   std::vector<FoundDatabase> find(const std::vector<std::string>& names);
 
   /// Makes it, shut, out of `source`; an empty one means the server's own template.
   void create(const std::string& name, const std::string& source);
-  /// Takes PUBLIC's rights and lets connections in. May be said again.
+  /// Takes PUBLIC's rights, gives guests theirs and lets connections in. May be said again.
   void open(const std::string& name);
   /// Lets connections in again, with the rights that there are.
   void reopen(const std::string& name);
@@ -62,11 +67,12 @@ class Databases {
   void run(std::string sql);
 
   pq::Pipeline& admin_;
-  std::string owner_;
+  DatabaseRoles roles_;
   std::chrono::milliseconds patience_;
 };
 
-/// The role that a session acts as: who a database that it makes belongs to.
-std::string read_current_role(pq::Pipeline& pipeline, pq::Deadline deadline);
+/// The role that a session acts as, to whom a database that it makes belongs; and, if another
+/// logged in, that one as a guest.
+DatabaseRoles read_own_roles(pq::Pipeline& pipeline, pq::Deadline deadline);
 
 }  // namespace tenantctl

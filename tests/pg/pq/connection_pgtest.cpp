@@ -178,6 +178,7 @@ TEST_SUITE("pg/pq/connection") {
   }
 
   TEST_CASE("options are added to a connection string of any form, and to none that is unusable") {
+    CHECK(pq::session_options(150000, false, "an owner").ends_with(" -c role=an\\ owner"));
     CHECK(pq::with_session_options("postgresql://u@h/d", "-c a=1") ==
           "postgresql://u@h/d?options=%2D%63%20%61%3D%31");
     CHECK(pq::with_session_options("postgresql://u:?@h/d?port=1", "-c a=1") ==
