@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_show(app, context);
   add_registry(app, context);
   add_gate(app, context);
+  add_roles(app, context);
   add_rows(app, context);
   add_audit(app, context);
   add_tenant(app, context);

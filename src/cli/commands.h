@@ -29,6 +29,7 @@ void add_plan(CLI::App& app, Context& context);
 void add_registry(CLI::App& app, Context& context);
 void add_rows(CLI::App& app, Context& context);
 void add_gate(CLI::App& app, Context& context);
+void add_roles(CLI::App& app, Context& context);
 void add_audit(CLI::App& app, Context& context);
 void add_tenant(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

@@ -73,6 +73,7 @@ ExitCode show_plan(const Context& context, Session& session, const Migration& mi
         refuse_elsewhere(*plan);
     }
     MigrateOptions options = migrate_options(context.settings, session.run_id());
+    options.table.readers = session.status_roles();
     options.server_version = session.server_version();
     std::ostringstream sql;
     for (const FleetPlan* plan : {shared_plan, tenant_plan}) {

@@ -20,6 +20,7 @@
 #include "rollout/lock_holder.h"
 #include "rollout/sizing.h"
 #include "tenant/event_triggers.h"
+#include "tenant/fleet_roles.h"
 
 namespace tenantctl::cli {
 namespace {
@@ -315,12 +316,20 @@ void Session::check_server() {
   messages.push_back(take_role());
   messages.push_back({.sql = "SELECT pg_catalog.current_setting('is_superuser')",
                       .on_row = [this](const pq::Row& row) { superuser_ = row.text(0) == "on"; }});
+  messages.push_back(read_status_roles(status_roles_));
   const pq::FlightAnswer answer = pipeline_->wait_for_answer(std::move(messages), deadline());
   if (const pq::Answer* failure = answer.failure()) {
     if (!context_.settings.role.empty() && failure == &answer.answers.at(taking_role))
       refuse_role(*failure->error);
     throw pq::ServerError(*failure->error);
   }
+  refuse_unfit(standby, replication_role);
+  via_pooler_ = pid != connection_->backend_pid();
+  if (via_pooler_)
+    backend_ = {};
+}
+
+void Session::refuse_unfit(bool standby, const std::string& replication_role) const {
   if (standby) {
     throw UsageError(
         "the server is a standby: nothing can be written there, and what it shows is late",
@@ -334,9 +343,6 @@ void Session::check_server() {
                     replication_role),
         "Take the setting from the role (ALTER ROLE ... RESET) or the database.");
   }
-  via_pooler_ = pid != connection_->backend_pid();
-  if (via_pooler_)
-    backend_ = {};
 }
 
 // For the flight in any case, so that a role that cannot be is refused behind a pooler too; for the
@@ -581,6 +587,7 @@ RolloutOptions Session::rollout_options(const FleetPlan& plan) {
   options.silence = std::min<std::chrono::milliseconds>(30s, settings.answer_timeout);
   options.migrate = migrate_options(settings, run_id_);
   options.migrate.server_version = server_version();
+  options.migrate.table.readers = status_roles_;
   options.patience.lock_wait = settings.lock_wait;
   options.patience.tries = settings.tries;
   options.waves = wave_options(settings);

@@ -39,6 +39,8 @@ class Session {
   pq::Pipeline& pipeline() { return *pipeline_; }
   bool via_pooler() const { return via_pooler_; }
   int server_version() const { return connection_->server_version(); }
+  /// Who may read where schemas stand, and nothing else: see FleetRoles.
+  const std::vector<std::string>& status_roles() const { return status_roles_; }
 
   Fleet fleet();
   Fleet schemas(const std::vector<std::string>& names);
@@ -91,6 +93,7 @@ class Session {
   void add_elsewhere(Fleet& all);
   void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);
   void check_server();
+  void refuse_unfit(bool standby, const std::string& replication_role) const;
   pq::Message take_role() const;
   void refuse_role(const pq::ServerFields& error) const;
   void warn_about_connection() const;
@@ -102,7 +105,8 @@ class Session {
   bool via_pooler_ = false;
   bool login_superuser_ = false;  ///< who logged in, whoever it acts as
   bool superuser_ = false;        ///< as which it acts
-  Backend backend_;               ///< of the control connection; not known behind a pooler
+  std::vector<std::string> status_roles_;
+  Backend backend_;  ///< of the control connection; not known behind a pooler
   std::string run_id_;
 };
 

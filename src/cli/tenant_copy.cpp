@@ -307,14 +307,15 @@ class Copying {
 };
 
 CopyScript script_of(const Context& context, const CopyOptions& options, const std::string& from,
-                     const std::string& mark, int server_version) {
+                     const std::string& mark, const Session& session) {
   return {.from = from,
           .to = options.to,
           .version_table = context.settings.version_table,
           .mark = mark,
           .shared_schema = context.settings.shared_schema,
           .forces = options.forces,
-          .server_version = server_version,
+          .server_version = session.server_version(),
+          .readers = session.status_roles(),
           .role = context.settings.role};
 }
 
@@ -347,8 +348,7 @@ ExitCode run_clone(const Context& context, const CopyOptions& given) {
   watch_signals();
   return copying.run(options.to, source.schema, [&] {
     const HeldSchema::Snapshot snapshot = held.take(session.deadline());
-    CopyScript script = script_of(context, options, source.schema, snapshot.mark,
-                                  held.connection().server_version());
+    CopyScript script = script_of(context, options, source.schema, snapshot.mark, session);
     script.collides = true;
     const ProgramCall psql_call = tools.psql();
     ChildProcess dump(tools.dump(source.schema, snapshot, "plain"), ChildProcess::Pipes::output);
@@ -393,8 +393,7 @@ ExitCode run_import(const Context& context, const CopyOptions& given) {
   Copying copying(context, session, options);
   watch_signals();
   return copying.run(options.to, from, [&] {
-    CopyScript script =
-        script_of(context, options, from, file.header.mark, connection.server_version());
+    CopyScript script = script_of(context, options, from, file.header.mark, session);
     script.collides = collides;
     const ProgramCall psql_call = tools.psql();
     ChildProcess restore(tools.restore(), ChildProcess::Pipes::both);

@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "base/text.h"
 #include "migrate/version_table.h"
+#include "tenant/fleet_roles.h"
 
 namespace tenantctl {
 namespace {
@@ -63,6 +64,9 @@ std::string CopyScript::after() const {
       "ELSE 'tenantctl {}: the version table is not as it was' END)::int4;\n",
       quote_literal(from), quote_literal(version_table),
       mark.empty() ? "NULL" : quote_literal(mark), refusal::moved);
+  if (!readers.empty()) {
+    sql += grant_reading(readers, from, version_table) + ";\n";
+  }
   if (from == to) {
     return sql + "COMMIT;\n";
   }

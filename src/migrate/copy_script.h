@@ -24,7 +24,8 @@ struct CopyScript {
   std::string shared_schema;
   bool forces = false;  ///< although texts say the old name
   int server_version = 0;
-  std::string role = {};  ///< as which all of it is done; empty: as who logs in
+  std::vector<std::string> readers = {};  ///< that may read the copy's version table
+  std::string role = {};                  ///< as which all of it is done; empty: as who logs in
 
   std::string before() const;
   std::string after() const;

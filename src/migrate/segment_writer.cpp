@@ -78,19 +78,20 @@ std::string behind_sql(const MigrateOptions& options) {
 // A function that no text names (of a trigger, a domain, an operator) may have set something for
 // the session. The path again, because a session that was started without our options has the
 // role's. Behind a pooler the session is somebody else's, too: only the path, for this transaction,
-// so that nothing planted in front of pg_catalog is found by what follows. The role, because a
-// schema is made before the entry says it again.
-void add_begin(Segment& segment, std::size_t index, const MigrateOptions& options) {
+// so that nothing planted in front of pg_catalog is found by what follows. The role where a schema
+// is made before the entry says it, and where the session has another.
+void add_begin(Segment& segment, std::size_t index, const MigrateOptions& options,
+               bool creates_schema) {
+  const bool takes_role = !options.role.empty() && (creates_schema || !options.direct);
   segment.add({.sql = std::string(begin)}, {index, Part::begin, 0});
   if (options.direct) {
     segment.add({.sql = "RESET ALL"}, {index, Part::begin, 0});
   }
-  segment.add({.sql = options.role.empty()
-                          ? fmt::format("SET {}search_path = pg_catalog, pg_temp",
-                                        options.direct ? "" : "LOCAL ")
-                          : fmt::format("SELECT pg_catalog.set_config('search_path', "
-                                        "'pg_catalog, pg_temp', {}){}",
-                                        !options.direct, pq::and_act_as(options.role, true))},
+  segment.add({.sql = takes_role ? fmt::format("SELECT pg_catalog.set_config('search_path', "
+                                               "'pg_catalog, pg_temp', {}){}",
+                                               !options.direct, pq::and_act_as(options.role, true))
+                                 : fmt::format("SET {}search_path = pg_catalog, pg_temp",
+                                               options.direct ? "" : "LOCAL ")},
               {index, Part::begin, 0});
 }
 
@@ -195,6 +196,9 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
   add_entry(segment, index, entry);
   if (step.creates_table) {
     segment.add(table_.create_table(), {index, Part::install, 0});
+    if (!options_.table.readers.empty()) {
+      segment.add(table_.let_read(), {index, Part::install, 0});
+    }
   }
   if (step.creates_table && step.runs_sql()) {
     segment.add(
@@ -214,7 +218,7 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
 
 void SegmentWriter::add_entry(Segment& segment, std::size_t index, Entry entry) const {
   const Step& step = plan_.steps[index];
-  add_begin(segment, index, options_);
+  add_begin(segment, index, options_, step.creates_schema);
   if (step.creates_schema) {
     segment.add(table_.create_schema(), {index, Part::install, 0});
   }
@@ -384,7 +388,7 @@ Segment SegmentWriter::start(std::size_t step, const AppliedRevision& row) const
   const bool is_new = upgrades && !plan_.steps[step].resumes;
   Segment segment;
   segment.alone = true;
-  add_begin(segment, step, options_);
+  add_begin(segment, step, options_, false);
   segment.add(entry_message(step, Entry::unprepared), {step, Part::fence, 0});
   segment.add(table_.place(expected(step)), {step, Part::fence, 0});
   segment.add(is_new ? table_.insert_running(row) : table_.start_running(row),

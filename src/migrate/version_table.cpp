@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "pq/stop_point.h"
 #include "tenant/fleet.h"
+#include "tenant/fleet_roles.h"
 
 namespace tenantctl {
 namespace {
@@ -102,6 +103,10 @@ pq::Message VersionTable::create_table() const {
               "  message text\n"
               ")",
               table_, table_)};
+}
+
+pq::Message VersionTable::let_read() const {
+  return {.sql = grant_reading(options_.readers, schema_.text(), options_.name)};
 }
 
 std::string VersionTable::entry_condition(const std::vector<std::string>& owners, int first) {

@@ -29,6 +29,8 @@ inline constexpr std::string_view named = "TC007";     ///< stored texts say the
 struct TableOptions {
   std::string name = "tenantctl_version";
   std::vector<std::string> owners;  ///< besides the current role
+  /// Roles that see where schemas stand: those that are there may read a table that is made.
+  std::vector<std::string> readers = {};
   std::string run_id;
   std::string tool_version;
 };
@@ -56,6 +58,7 @@ class VersionTable {
 
   pq::Message create_schema() const;
   pq::Message create_table() const;
+  pq::Message let_read() const;  ///< the readers of a table that was made
 
   enum class Hold {
     transaction,  ///< the lock goes with the transaction

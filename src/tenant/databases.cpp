@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "pq/server_error.h"
 #include "pq/transaction.h"
+#include "tenant/fleet_roles.h"
 
 namespace tenantctl {
 namespace {
@@ -81,7 +82,35 @@ void Databases::rename(const std::string& from, const std::string& to) {
   run(fmt::format("ALTER DATABASE {} RENAME TO {}", quote_identifier(from), quote_identifier(to)));
 }
 
+// Of the same login, left by a run that was killed, say: the role that it acts as may not.
+void Databases::end_own_sessions(const std::string& name) {
+  const std::string& role = admin_.connection().role();
+  if (role.empty()) {
+    return;
+  }
+  const pq::Deadline until = pq::Clock::now() + std::chrono::seconds(5);
+  for (std::size_t count = 1; count > 0 && pq::Clock::now() < until;) {
+    std::vector<pq::Message> messages;
+    messages.push_back({.sql = "SELECT true" + pq::and_act_as(pq::login_role, true)});
+    messages.push_back(
+        {.sql = "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) "
+                "FROM pg_catalog.pg_stat_activity a "
+                "WHERE a.datname = $1::pg_catalog.name AND a.usename = SESSION_USER "
+                "AND a.pid <> pg_catalog.pg_backend_pid()",
+         .values = {name},
+         .on_row = [&count](const pq::Row& row) { count = number_of<std::size_t>(row.text(0)); }});
+    pq::run_transaction(admin_, std::move(messages), pq::Access::read_only,
+                        pq::Clock::now() + patience_);
+    if (count > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+}
+
 std::size_t Databases::end_sessions(const std::string& name, bool force) {
+  if (force) {
+    end_own_sessions(name);
+  }
   const pq::Deadline until =
       pq::Clock::now() + std::min<std::chrono::milliseconds>(std::chrono::seconds(10), patience_);
   while (true) {
@@ -110,6 +139,9 @@ void Databases::shut(const std::string& name) {
 }
 
 void Databases::drop(const std::string& name, bool force) {
+  if (force) {
+    end_own_sessions(name);
+  }
   run(fmt::format("DROP DATABASE IF EXISTS {}{}", quote_identifier(name),
                   force ? " WITH (FORCE)" : ""));
 }
@@ -144,7 +176,10 @@ DatabaseRoles read_own_roles(pq::Pipeline& pipeline, pq::Deadline deadline) {
                           roles.guests.emplace_back(row.text(1));
                         }
                       }});
+  std::vector<std::string> readers;
+  messages.push_back(read_status_roles(readers));
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
+  roles.guests.insert(roles.guests.end(), readers.begin(), readers.end());
   return roles;
 }
 

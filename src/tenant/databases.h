@@ -65,14 +65,15 @@ class Databases {
 
  private:
   void run(std::string sql);
+  void end_own_sessions(const std::string& name);
 
   pq::Pipeline& admin_;
   DatabaseRoles roles_;
   std::chrono::milliseconds patience_;
 };
 
-/// The role that a session acts as, to whom a database that it makes belongs; and, if another
-/// logged in, that one as a guest.
+/// The role that a session acts as, to whom a database that it makes belongs; its guests are who
+/// logged in, if that is another, and the status roles.
 DatabaseRoles read_own_roles(pq::Pipeline& pipeline, pq::Deadline deadline);
 
 }  // namespace tenantctl
