@@ -160,8 +160,20 @@ void bring_database_back(const Context& context, Session& session, const Registe
   admin.databases().reopen(tenant.database);
 }
 
-void purge_database(const Context& context, Session& session, const RegisteredTenant& tenant,
-                    const std::string& admin_url, bool force) {
+std::string drop_role_of_database(const Context& context, Session& session, const std::string& role,
+                                  const std::string& cluster) {
+  try {
+    SiteSession there(session.connect_options(main_site(cluster)));
+    runtime_roles_there(context, session, there.pipeline()).drop(role);
+    return "";
+  } catch (const Error& error) {
+    // A translation: the tenant is gone, and that must be told.
+    return error.what();
+  }
+}
+
+std::string purge_database(const Context& context, Session& session, const RegisteredTenant& tenant,
+                           const std::string& admin_url, bool force) {
   TenantRegistry registry = tenant_registry(context, session);
   DatabaseAdmin admin(context, admin_options(session, tenant.cluster, admin_url),
                       roles_of(session, tenant.cluster));
@@ -180,7 +192,11 @@ void purge_database(const Context& context, Session& session, const RegisteredTe
         fmt::format("database {} was not dropped: {}", tenant.database, error.what()),
         error.is(object_in_use) ? "--force ends the sessions that are connected to it." : "");
   }
+  const bool is_its_own =
+      !tenant.runtime_role.empty() && registry.schemas_of_roles({tenant.runtime_role}).size() == 1;
   registry.remove(tenant);
+  return is_its_own ? drop_role_of_database(context, session, tenant.runtime_role, tenant.cluster)
+                    : "";
 }
 
 void describe_admin(CLI::App& command, std::string& url) {

@@ -36,9 +36,15 @@ void bring_database_back(const Context& context, Session& session, const Registe
                          const std::string& admin_url);
 
 /// Drops the tenant's database and its row. Registered as deleting meanwhile: purging it again
-/// finishes what was stopped. Throws Error if somebody is connected, unless `force`.
-void purge_database(const Context& context, Session& session, const RegisteredTenant& tenant,
-                    const std::string& admin_url, bool force);
+/// finishes what was stopped. Throws Error if somebody is connected, unless `force`. Returns why
+/// the role that was this tenant's alone is kept; empty if it is not.
+std::string purge_database(const Context& context, Session& session, const RegisteredTenant& tenant,
+                           const std::string& admin_url, bool force);
+
+/// Removes the runtime role of a tenant whose database is gone, if the tool made it. Returns why
+/// it is kept; empty if it is not.
+std::string drop_role_of_database(const Context& context, Session& session, const std::string& role,
+                                  const std::string& cluster);
 
 /// --admin-url.
 void describe_admin(CLI::App& command, std::string& url);

@@ -144,8 +144,10 @@ TenantResult Dropping::purge(const DropTarget& target) {
     case Kind::shelf:
       return purge_schema(target);
     case Kind::database:
-      purge_database(context_, session_, *target.row, rules_.admin_url, rules_.force);
-      return {.tenant = target.name, .result = "purged"};
+      return {.tenant = target.name,
+              .result = "purged",
+              .message =
+                  purge_database(context_, session_, *target.row, rules_.admin_url, rules_.force)};
     case Kind::rows:
       return purge_rows(*target.row);
     case Kind::home:

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/clusters.h"
 #include "cli/database_admin.h"
+#include "cli/database_life.h"
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/resident_gates.h"
@@ -149,6 +150,7 @@ class Newcomers {
       tenants_.push_back(newcomer_of(name));
     for (const RegisteredTenant& tenant : registry.find(wanted()))
       take_over(tenant);
+    read_runtime_roles(registry);
     roles_ = roles_of(session_, options_.cluster);
     DatabaseAdmin admin(context_, admin_connection(), roles_);
     check_databases(admin.databases().find(databases()));
@@ -171,6 +173,7 @@ class Newcomers {
 
   /// Ready is what stands; of the others nothing is left.
   void end(Report& report) {
+    grant(report);
     std::vector<std::string> ready;
     std::vector<SchemaReport*> failed;
     for (SchemaReport& schema : report.schemas) {
@@ -199,8 +202,10 @@ class Newcomers {
     try {
       session_.revive();
       DatabaseAdmin admin(context_, admin_connection(), roles_);
-      for (const NewTenant& tenant : tenants_)
+      for (const NewTenant& tenant : tenants_) {
         remove_database(admin.databases(), tenant);
+        drop_role(tenant);
+      }
     } catch (const Error&) {
       // The error that ended the command is the one to tell; a later create finishes what is left.
       return;
@@ -226,6 +231,75 @@ class Newcomers {
   }
 
  private:
+  // Who works as which role is settled, and found possible, before anything is made. The name is of
+  // this database and the tenant's: no other tenant of the server has both.
+  void read_runtime_roles(TenantRegistry& registry) {
+    if (newcomer_.runtime_role.empty())
+      return;
+    SiteSession there(session_.connect_options(main_site(options_.cluster)));
+    RuntimeRoles roles = runtime_roles_there(context_, session_, there.pipeline());
+    if (!newcomer_.has_own_roles()) {
+      roles.check_given(newcomer_.runtime_role);
+      for (NewTenant& tenant : tenants_)
+        tenant.runtime_role = newcomer_.runtime_role;
+      return;
+    }
+    std::vector<std::string> names;
+    for (NewTenant& tenant : tenants_) {
+      tenant.runtime_role = RuntimeRoles::name_of(roles.database(), tenant.database);
+      names.push_back(tenant.runtime_role);
+    }
+    for (const std::string& member : newcomer_.members)
+      roles.check_given(member);
+    roles.check_free(names);
+    refuse_taken_roles(registry.all(), names);
+  }
+
+  void refuse_taken_roles(const std::vector<RegisteredTenant>& all,
+                          const std::vector<std::string>& names) const {
+    for (const RegisteredTenant& tenant : all) {
+      const bool is_new = std::ranges::count(unfinished_, tenant.database) > 0;
+      if (!is_new && std::ranges::count(names, tenant.runtime_role) > 0) {
+        throw UsageError(fmt::format("tenant {} works as a role that a new tenant would be given "
+                                     "by its name",
+                                     tenant.slug),
+                         "It was renamed or dropped. Name a role with --runtime-role NAME.");
+      }
+    }
+  }
+
+  void grant(Report& report) {
+    if (newcomer_.runtime_role.empty())
+      return;
+    for (SchemaReport& schema : report.schemas) {
+      if (is_problem(schema.result) || schema.result == Result::gone)
+        continue;
+      const NewTenant& tenant = tenant_of(schema.schema);
+      try {
+        session_.revive();
+        SiteSession inside(
+            session_.connect_options({.cluster = tenant.cluster, .database = tenant.database}));
+        RuntimeRoles roles = runtime_roles_there(context_, session_, inside.pipeline());
+        if (newcomer_.has_own_roles())
+          roles.make_inside(tenant.runtime_role, tenant.schema, newcomer_.members);
+        else
+          roles.grant_inside(tenant.runtime_role, tenant.schema);
+      } catch (const Error& error) {
+        // A translation: one tenant has failed, and is taken away again as others are.
+        schema.result = Result::failed;
+        schema.failure = std::make_unique<Failure>();
+        schema.failure->message = error.what();
+        schema.failure->hint = error.hint();
+      }
+    }
+  }
+
+  // Behind its database: then nothing depends on it.
+  void drop_role(const NewTenant& tenant) {
+    if (newcomer_.has_own_roles())
+      drop_role_of_database(context_, session_, tenant.runtime_role, tenant.cluster);
+  }
+
   // Their revisions may ask for the tenant.
   void settle() {
     std::vector<std::string> slugs;
@@ -367,6 +441,7 @@ class Newcomers {
         if (admin == nullptr)
           admin = std::make_unique<DatabaseAdmin>(context_, admin_connection(), roles_);
         remove_database(admin->databases(), tenant_of(schema->schema));
+        drop_role(tenant_of(schema->schema));
         schema->revision = 0;
         schema->steps = 0;
         hint = "Nothing of the tenant was kept." + (hint.empty() ? "" : " " + hint);
@@ -477,10 +552,6 @@ ExitCode create_databases(const Context& context, const Folders& folders,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer) {
   check_options(context, names, options);
-  if (!newcomer.runtime_role.empty()) {
-    throw UsageError("--runtime-role is for tenants in schemas and in shared rows",
-                     "Let a revision grant in the tenant's database, and CONNECT on it by hand.");
-  }
   Session session(context);
   Newcomers newcomers(context, session, folders, options, newcomer);
   newcomers.read(names);

@@ -91,10 +91,10 @@ void TenantMover::check_free(const MovePlace& place) {
 }
 
 void TenantMover::check_roles(const RegisteredTenant& tenant, const MovePlace& target) {
-  if (tenant.runtime_role.empty() || target.isolation == "schema")
+  if (tenant.runtime_role.empty() || !target.is_home())
     return;
   RuntimeRoles roles = runtime_roles(context_, session_);
-  if (target.is_home() && !roles.is_ours(tenant.runtime_role))
+  if (!roles.is_ours(tenant.runtime_role))
     return;
   throw UsageError(
       fmt::format("tenant {} works as role {}, which {} cannot have", tenant.slug,

@@ -57,6 +57,11 @@ void TenantMover::make_database(const RegisteredTenant& tenant, const TenantMove
                                        .schema = move.target.schema,
                                        .database = move.target.database}};
   migrate_quietly(context_, session_, folders_, migration_in(folders_, itself));
+  if (tenant.runtime_role.empty())
+    return;
+  SiteSession inside(connection_to(move.target));
+  runtime_roles_there(context_, session_, inside.pipeline())
+      .grant_inside(tenant.runtime_role, move.target.schema);
 }
 
 void TenantMover::provision(const RegisteredTenant& tenant, const TenantMove& move) {
@@ -77,8 +82,14 @@ void TenantMover::provision(const RegisteredTenant& tenant, const TenantMove& mo
     };
     migrate_quietly(context_, session_, folders_, migration);
   }
-  if (!tenant.runtime_role.empty())
-    runtime_roles(context_, session_).grant(tenant.runtime_role, move.target.schema);
+  if (tenant.runtime_role.empty())
+    return;
+  // One of its own comes into the group that may use the gate here: it may have had one of its own.
+  RuntimeRoles roles = runtime_roles(context_, session_);
+  if (roles.is_ours(tenant.runtime_role))
+    roles.make(tenant.runtime_role, move.target.schema, {});
+  else
+    roles.grant(tenant.runtime_role, move.target.schema);
 }
 
 void TenantMover::wait_for_transactions() {

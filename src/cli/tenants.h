@@ -23,6 +23,13 @@ inline RuntimeRoles runtime_roles(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.version_table, context.settings.answer_timeout};
 }
 
+/// The same for a session with another database, or another server, of tenants of that registry.
+inline RuntimeRoles runtime_roles_there(const Context& context, Session& session,
+                                        pq::Pipeline& there) {
+  return {there, context.settings.version_table, context.settings.answer_timeout,
+          runtime_roles(context, session).database()};
+}
+
 /// Its homes of shared rows, and its pool.
 inline TenantPlaces tenant_places(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};

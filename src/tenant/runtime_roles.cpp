@@ -65,8 +65,11 @@ pq::Message make_role(const std::string& role, const std::string& purpose) {
 }  // namespace
 
 RuntimeRoles::RuntimeRoles(pq::Pipeline& pipeline, std::string version_table,
-                           std::chrono::milliseconds patience)
-    : pipeline_(pipeline), version_table_(std::move(version_table)), patience_(patience) {}
+                           std::chrono::milliseconds patience, std::string database)
+    : pipeline_(pipeline),
+      version_table_(std::move(version_table)),
+      patience_(patience),
+      database_(std::move(database)) {}
 
 std::string RuntimeRoles::name_of(std::string_view database, std::string_view schema) {
   std::string name = fmt::format("rt_{}_{}", database, schema);
@@ -187,6 +190,40 @@ void RuntimeRoles::make(const std::string& role, const std::string& schema,
 
 void RuntimeRoles::grant(const std::string& role, const std::string& schema) {
   std::vector<pq::Message> messages;
+  add_grants(messages, role, schema);
+  run(std::move(messages));
+}
+
+// Its members too: who is no heir of a role's rights must connect by its own.
+pq::Message RuntimeRoles::let_connect(const std::string& role) {
+  return {.sql = "DO " +
+                 dollar_quoted(fmt::format(
+                     "\nDECLARE\n  guest pg_catalog.text;\nBEGIN\n"
+                     "  FOR guest IN SELECT r.rolname FROM pg_catalog.pg_roles r WHERE "
+                     "r.rolname::pg_catalog.text = {0} OR r.oid IN (SELECT m.member FROM "
+                     "pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid "
+                     "WHERE g.rolname::pg_catalog.text = {0}) LOOP\n"
+                     "    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', "
+                     "pg_catalog.current_database(), guest);\n  END LOOP;\nEND\n",
+                     quote_literal(role)))};
+}
+
+void RuntimeRoles::make_inside(const std::string& role, const std::string& schema,
+                               const std::vector<std::string>& members) {
+  std::vector<pq::Message> messages;
+  messages.push_back(make_role(role, purpose()));
+  for (const std::string& member : members) {
+    messages.push_back(
+        {.sql = fmt::format("GRANT {} TO {}", quote_identifier(role), quote_identifier(member))});
+  }
+  messages.push_back(let_connect(role));
+  add_grants(messages, role, schema);
+  run(std::move(messages));
+}
+
+void RuntimeRoles::grant_inside(const std::string& role, const std::string& schema) {
+  std::vector<pq::Message> messages;
+  messages.push_back(let_connect(role));
   add_grants(messages, role, schema);
   run(std::move(messages));
 }

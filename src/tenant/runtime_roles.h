@@ -21,8 +21,9 @@ namespace tenantctl {
 /// made; ServerError, ConnectionLost.
 class RuntimeRoles {
  public:
+  /// `database`: whose registry the tenants are in; empty: the one that is connected to.
   RuntimeRoles(pq::Pipeline& pipeline, std::string version_table,
-               std::chrono::milliseconds patience);
+               std::chrono::milliseconds patience, std::string database = {});
 
   /// `rt_DATABASE_SCHEMA`; one that would be longer than 63 bytes is cut and ends in a part of its
   /// digest.
@@ -40,6 +41,11 @@ class RuntimeRoles {
             const std::vector<std::string>& members);
   /// Grants a given role what it needs of the schema.
   void grant(const std::string& role, const std::string& schema);
+  /// The same two for a tenant whose own database is connected to. The role, or who may become it,
+  /// may connect; the gate inside is for everybody who may.
+  void make_inside(const std::string& role, const std::string& schema,
+                   const std::vector<std::string>& members);
+  void grant_inside(const std::string& role, const std::string& schema);
   /// Removes the role of a tenant that is gone, if it is one of ours. False if it is not, or not
   /// there. Throws UsageError if something else still depends on it.
   bool drop(const std::string& role);
@@ -52,6 +58,7 @@ class RuntimeRoles {
  private:
   pq::Deadline deadline() const { return pq::Clock::now() + patience_; }
   std::string purpose();
+  static pq::Message let_connect(const std::string& role);
   void add_grants(std::vector<pq::Message>& messages, const std::string& role,
                   const std::string& schema) const;
   void run(std::vector<pq::Message> messages);

@@ -73,8 +73,8 @@ TEST_SUITE("cli/databases/create") {
     CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "--sql"}), 2,
                 {"takes neither --sql nor --from"}) == "");
     CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "--runtime-role",
-                             "app"}),
-                2, {"--runtime-role is for tenants in schemas"}) == "");
+                             "no_such_role"}),
+                2, {"there is no role no_such_role"}) == "");
     CHECK(fault(project.run({"tenant", "create", "one", "--isolation", "database", "-n"}), 0,
                 {project.schema_of("one"), "up 0001_a"}) == "");
     CHECK_FALSE(project.has_database("one"));
