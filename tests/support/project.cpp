@@ -103,6 +103,14 @@ void Project::end_sessions_of_the_tool() const {
     throw std::runtime_error("sessions of a killed program do not end");
 }
 
+bool has_fitting_pg_dump(Project& project) {
+  const std::string told = run_process({"pg_dump", "--version"}).out;
+  const std::size_t at = told.find_first_of("0123456789");
+  return at != std::string::npos &&
+         std::stoi(told.substr(at)) >=
+             std::stoi(project.database.value("SHOW server_version_num")) / 10000;
+}
+
 std::string fault(const Finished& finished, int exit_code,
                   std::initializer_list<std::string_view> parts) {
   std::string text;

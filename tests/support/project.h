@@ -74,6 +74,9 @@ std::filesystem::path source_folder();
 /// What schema_errors() finds wrong with standard output by tests/schemas/NAME.schema.json.
 std::string judged(const Finished& finished, const std::string& name);
 
+/// An older pg_dump refuses a newer server, and so does the tool: then copies cannot be tried.
+bool has_fitting_pg_dump(Project& project);
+
 /// A URL where nobody listens.
 inline constexpr auto unreachable_url = "postgresql://nobody@127.0.0.1:1/nothing";
 
