@@ -78,7 +78,9 @@ void check_runnable(const Revision& revision, const Section& section) {
       continue;
     }
     throw UsageError(fmt::format("{} {} holds a statement that {}",
-                                 revision.is_repeatable() ? "repeatable" : "revision",
+                                 revision.is_seed           ? "seed"
+                                 : revision.is_repeatable() ? "repeatable"
+                                                            : "revision",
                                  revision.title(), refusal.what),
                      std::string(refusal.hint), place_of(revision, section, statement.first_token));
   }

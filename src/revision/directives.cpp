@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -73,6 +74,14 @@ RevisionNumber number_of(std::string_view text) {
   return whole && number > 0 && text.size() <= most_digits ? number : 0;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blank = " \t\r";
+  const std::size_t first = text.find_first_not_of(blank);
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(blank) + 1 - first);
+}
+
 class DirectiveReader {
  public:
   DirectiveReader(const std::string& file, std::vector<Finding>& findings)
@@ -92,6 +101,8 @@ class DirectiveReader {
       read_requirement(words);
     } else if (name == "serial") {
       read_serial(words);
+    } else if (name == "param") {
+      read_parameter(line.text, words);
     } else {
       report_unknown(name);
     }
@@ -134,12 +145,38 @@ class DirectiveReader {
     directives_.serial = true;
   }
 
+  // A value goes on to the end of its line, blanks within it included.
+  void read_parameter(std::string_view line, const std::vector<std::string_view>& words) {
+    const std::string_view text =
+        words.size() < 2 ? std::string_view()
+                         : line.substr(static_cast<std::size_t>(words[1].data() - line.data()));
+    const std::size_t equals = text.find('=');
+    Parameter parameter{.name = std::string(trimmed(text.substr(0, equals))),
+                        .line = line_->number};
+    if (equals != std::string_view::npos) {
+      parameter.preset = std::string(trimmed(text.substr(equals + 1)));
+    }
+    if (!is_parameter_name(parameter.name)) {
+      report(fmt::format("\"{}\" is no name of a parameter", escaped(parameter.name)),
+             "A name is a-z, then a-z, 0-9 and _, as in -- tenantctl: param plan = free.");
+    } else if (parameter.name.starts_with(reserved_parameters)) {
+      report(fmt::format("parameter {} has a name of tenantctl's own", parameter.name),
+             "What begins with tenant_ comes out of the registry and need not be declared.");
+    } else if (std::ranges::count(directives_.parameters, parameter.name, &Parameter::name) > 0) {
+      report(fmt::format("parameter {} is declared twice", parameter.name),
+             "Remove one of the lines.");
+    } else {
+      directives_.parameters.push_back(std::move(parameter));
+    }
+  }
+
   void report_unknown(std::string_view name) {
-    const auto meant = nearest(name, {"lock-timeout", "ignore", "requires", "serial"});
-    report(fmt::format("unknown directive \"{}\"", escaped(name)),
-           meant ? fmt::format("Did you mean {}?", *meant)
-                 : std::string(
-                       "The directives are lock-timeout, requires shared, serial and ignore."));
+    const auto meant = nearest(name, {"lock-timeout", "ignore", "requires", "serial", "param"});
+    report(
+        fmt::format("unknown directive \"{}\"", escaped(name)),
+        meant ? fmt::format("Did you mean {}?", *meant)
+              : std::string("The directives are lock-timeout, requires shared, serial, ignore and, "
+                            "in a seed, param."));
   }
 
   void report(std::string message, std::string hint) {
@@ -158,6 +195,14 @@ class DirectiveReader {
 };
 
 }  // namespace
+
+bool is_parameter_name(std::string_view text) {
+  constexpr std::size_t most = 40;
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz";
+  return !text.empty() && text.size() <= most &&
+         letters.find(text.front()) != std::string_view::npos &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
 
 Directives read_directives(const std::string& file, const std::vector<Line>& lines,
                            std::vector<Finding>& findings) {

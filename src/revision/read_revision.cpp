@@ -19,7 +19,9 @@ namespace tenantctl {
 
 namespace {
 
-enum class Form { numbered, repeatable };
+enum class Form { numbered, repeatable, seed };
+
+std::string_view word_of(Form form) { return form == Form::seed ? "seed" : "repeatable"; }
 
 // A checksum must not depend on the machine that checked the file out. A lone CR stays: the server
 // ends a line comment there, so dropping it would change what runs.
@@ -66,7 +68,7 @@ class RevisionReader {
     }
     lines_ = lines_of(text_);
     markers_ = markers_of(lines_);
-    if (is_repeatable() && markers_.empty()) {
+    if (is_named() && markers_.empty()) {
       markers_.push_back({.up = true, .line = {}, .options = {}});
     }
     check_mistaken_markers();
@@ -74,22 +76,23 @@ class RevisionReader {
     check_preamble();
     read_sections();
     take_directives();
-    if (is_repeatable()) {
-      check_repeatable();
+    if (is_named()) {
+      check_named();
     }
     return std::move(revision_);
   }
 
  private:
-  bool is_repeatable() const { return form_ == Form::repeatable; }
+  // A repeatable or a seed.
+  bool is_named() const { return form_ != Form::numbered; }
 
-  // A repeatable without a marker is all section, as if one stood above its first line.
+  // One without a marker is all section, as if one stood above its first line.
   static bool is_implied(const Marker& marker) { return marker.line.number == 0; }
 
   void read_name() {
     const auto file_name = std::string_view(revision_.file).substr(revision_.file.rfind('/') + 1);
-    if (is_repeatable()) {
-      read_repeatable_name(file_name);
+    if (is_named()) {
+      read_whole_name(file_name);
       return;
     }
     const auto name = FileName::parse(file_name);
@@ -106,11 +109,12 @@ class RevisionReader {
     }
   }
 
-  void read_repeatable_name(std::string_view file_name) {
+  void read_whole_name(std::string_view file_name) {
+    revision_.is_seed = form_ == Form::seed;
     const auto name = repeatable_name(file_name);
     if (!name) {
       report(
-          {}, "is not named like a repeatable",
+          {}, fmt::format("is not named like a {}", word_of(form_)),
           "A name is a slug of ASCII letters, digits, _, - and ., and .sql: invoice_totals.sql.");
       return;
     }
@@ -123,7 +127,9 @@ class RevisionReader {
     revision_.lock_timeout = directives.lock_timeout;
     revision_.serial = directives.serial;
     revision_.requires_shared = std::move(directives.requires_shared);
-    if (revision_.scope == Scope::tenant) {
+    revision_.parameters = std::move(directives.parameters);
+    check_directives();
+    if (revision_.scope == Scope::tenant || revision_.is_seed) {
       return;
     }
     for (const Requirement& requirement : revision_.requires_shared) {
@@ -133,16 +139,39 @@ class RevisionReader {
     }
   }
 
-  // It is applied again and again, each time whole or not at all, and never taken back.
-  void check_repeatable() {
+  void check_directives() {
+    const auto line = [this](int number) {
+      return place_of_line(lines_[static_cast<std::size_t>(number) - 1]);
+    };
+    if (form_ != Form::seed) {
+      for (const Parameter& parameter : revision_.parameters) {
+        report(line(parameter.line), "only a seed has parameters",
+               "A revision is the same for all tenants: put the rows into seeds/NAME.sql.");
+      }
+      return;
+    }
+    for (const Requirement& requirement : revision_.requires_shared) {
+      report(line(requirement.line), "a seed requires nothing",
+             "It runs where all revisions stand: let a revision require it.");
+    }
+    if (revision_.serial) {
+      report({}, "a seed is never serial", "Seeds run one after the other: remove the line.");
+    }
+  }
+
+  // It is applied whole or not at all, and never taken back.
+  void check_named() {
     for (const Marker& marker : markers_) {
       if (!marker.up) {
-        report(place_of_line(marker.line), "a repeatable has no down section",
+        report(place_of_line(marker.line), fmt::format("a {} has no down section", word_of(form_)),
                "Take back what it made in a revision's down section.");
       } else if (!revision_.up.transaction) {
-        report(place_of_line(marker.line), "a repeatable runs in a transaction",
-               "Write statements that can be repeated, as CREATE OR REPLACE; what cannot run in a "
-               "transaction belongs into a revision.");
+        report(place_of_line(marker.line),
+               fmt::format("a {} runs in a transaction", word_of(form_)),
+               form_ == Form::seed
+                   ? "It stands together with its record, or not at all."
+                   : "Write statements that can be repeated, as CREATE OR REPLACE; what cannot run "
+                     "in a transaction belongs into a revision.");
       }
     }
   }
@@ -323,6 +352,11 @@ Revision read_revision(const std::string& file, Scope scope, std::string bytes,
 Revision read_repeatable(const std::string& file, Scope scope, std::string bytes,
                          std::vector<Finding>& findings, std::vector<Finding>& warnings) {
   return RevisionReader(Form::repeatable, std::move(bytes), findings, warnings).read(file, scope);
+}
+
+Revision read_seed(const std::string& file, Scope scope, std::string bytes,
+                   std::vector<Finding>& findings, std::vector<Finding>& warnings) {
+  return RevisionReader(Form::seed, std::move(bytes), findings, warnings).read(file, scope);
 }
 
 }  // namespace tenantctl

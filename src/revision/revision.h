@@ -35,13 +35,21 @@ struct Requirement {
   int line = 1;  ///< where it stands, from 1
 };
 
+/// A directive `param plan = free` of a seed: a value that its SQL reads from a setting.
+struct Parameter {
+  std::string name;                                  ///< [a-z][a-z0-9_]*
+  std::optional<std::string> preset = std::nullopt;  ///< nothing: it must be given
+  int line = 1;                                      ///< where it stands, from 1
+};
+
 /// One change in the folder, with an up and perhaps a down section: numbered and applied once, or
-/// repeatable, with a name instead of a number, and applied again whenever its checksum changes. A
-/// value: it holds the text that was read once, so a file that changes later changes nothing.
+/// repeatable, with a name instead of a number, and applied again whenever its checksum changes; or
+/// a seed, with a name as well, run once in each tenant. A value: it holds the text that was read
+/// once, so a file that changes later changes nothing.
 struct Revision {
-  RevisionNumber number = 0;  ///< of a repeatable: repeatable_number() of its name, below 0
+  RevisionNumber number = 0;  ///< without one: repeatable_number() of its name, below 0
   std::string digits;         ///< as the file name has them, for display: `0012`
-  std::string slug;           ///< `backfill_total`; of a repeatable its whole name
+  std::string slug;           ///< `backfill_total`; of what has no number its whole name
   std::string file;           ///< path as given by the folder, for messages
   Scope scope = Scope::tenant;
   Section up;
@@ -53,9 +61,11 @@ struct Revision {
   std::vector<Requirement> requires_shared;
   /// `-- tenantctl: serial`: runs in one schema at a time.
   bool serial = false;
+  std::vector<Parameter> parameters;  ///< of a seed
+  bool is_seed = false;
 
-  bool is_repeatable() const { return number < 0; }
-  std::string title() const { return is_repeatable() ? slug : digits + "_" + slug; }
+  bool is_repeatable() const { return number < 0 && !is_seed; }
+  std::string title() const { return number < 0 ? slug : digits + "_" + slug; }
 };
 
 /// The place in a revision's file of a byte of one of its sections.

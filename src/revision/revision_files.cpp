@@ -183,10 +183,11 @@ class FolderReader {
   }
 
   void report_name(const std::string& name) {
-    if (kind_ == FileKind::repeatable) {
-      report(
-          name, "is not named like a repeatable",
-          "A name is a slug of ASCII letters, digits, _, - and ., and .sql: invoice_totals.sql.");
+    if (kind_ != FileKind::revision) {
+      report(name,
+             fmt::format("is not named like a {}", kind_ == FileKind::seed ? "seed" : "repeatable"),
+             fmt::format("A name is a slug of ASCII letters, digits, _, - and ., and .sql: {}.sql.",
+                         kind_ == FileKind::seed ? "first_admin" : "invoice_totals"));
       return;
     }
     report(name, "is not named like a revision",

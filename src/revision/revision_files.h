@@ -16,7 +16,7 @@ struct RevisionFile {
 };
 
 /// What a folder's files are: by it their names are judged.
-enum class FileKind { revision, repeatable };
+enum class FileKind { revision, repeatable, seed };
 
 /// Reads every file of `folder` that is named as `kind` asks, once, in no certain order. What
 /// cannot be read, or should not be (symlinks, FIFOs, files over `size_limit`), is added to

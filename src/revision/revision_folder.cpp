@@ -41,7 +41,9 @@ void check_numbers(const std::vector<Revision>& revisions, std::vector<Finding>&
 
 std::vector<Revision> read_revisions(const std::filesystem::path& path, FileKind kind, Scope scope,
                                      const RevisionFolder::Limits& limits, Reading& reading) {
-  const auto read_one = kind == FileKind::revision ? read_revision : read_repeatable;
+  const auto read_one = kind == FileKind::revision     ? read_revision
+                        : kind == FileKind::repeatable ? read_repeatable
+                                                       : read_seed;
   std::vector<Revision> revisions;
   for (RevisionFile& file : read_files(path, kind, limits.file_size, reading.findings)) {
     revisions.push_back(
@@ -57,14 +59,20 @@ bool by_number(const Revision& left, const Revision& right) {
 }  // namespace
 
 RevisionFolder::Paths RevisionFolder::Paths::in(const std::filesystem::path& scope_folder) {
-  return {.versions = scope_folder / "versions", .repeatable = scope_folder / "repeatable"};
+  return {.versions = scope_folder / "versions",
+          .repeatable = scope_folder / "repeatable",
+          .seeds = scope_folder / "seeds"};
 }
 
 RevisionFolder::RevisionFolder(Scope scope, std::vector<Revision> revisions,
-                               std::vector<Revision> repeatables)
-    : scope_(scope), revisions_(std::move(revisions)), repeatables_(std::move(repeatables)) {
+                               std::vector<Revision> repeatables, std::vector<Revision> seeds)
+    : scope_(scope),
+      revisions_(std::move(revisions)),
+      repeatables_(std::move(repeatables)),
+      seeds_(std::move(seeds)) {
   std::ranges::sort(revisions_, by_number);
   std::ranges::sort(repeatables_, {}, &Revision::slug);
+  std::ranges::sort(seeds_, {}, &Revision::slug);
 }
 
 RevisionFolder RevisionFolder::read(const Paths& paths, Scope scope, const Limits& limits) {
@@ -75,7 +83,11 @@ RevisionFolder RevisionFolder::read(const Paths& paths, Scope scope, const Limit
   if (!paths.repeatable.empty()) {
     repeatables = read_revisions(paths.repeatable, FileKind::repeatable, scope, limits, reading);
   }
-  RevisionFolder folder(scope, std::move(revisions), std::move(repeatables));
+  std::vector<Revision> seeds;
+  if (!paths.seeds.empty()) {
+    seeds = read_revisions(paths.seeds, FileKind::seed, scope, limits, reading);
+  }
+  RevisionFolder folder(scope, std::move(revisions), std::move(repeatables), std::move(seeds));
   check_numbers(folder.revisions_, reading.findings);
   sort_findings(reading.findings);
   sort_findings(reading.warnings);
@@ -88,7 +100,7 @@ RevisionFolder RevisionFolder::read(const Paths& paths, Scope scope, const Limit
 
 RevisionFolder RevisionFolder::read(const std::filesystem::path& path, Scope scope,
                                     const Limits& limits) {
-  return read(Paths{.versions = path, .repeatable = {}}, scope, limits);
+  return read(Paths{.versions = path, .repeatable = {}, .seeds = {}}, scope, limits);
 }
 
 RevisionFolder RevisionFolder::read(const std::filesystem::path& path, Scope scope) {
@@ -103,6 +115,11 @@ const Revision* RevisionFolder::find(RevisionNumber number) const {
 const Revision* RevisionFolder::find_repeatable(std::string_view name) const {
   const auto found = std::ranges::lower_bound(repeatables_, name, {}, &Revision::slug);
   return found != repeatables_.end() && found->slug == name ? &*found : nullptr;
+}
+
+const Revision* RevisionFolder::find_seed(std::string_view name) const {
+  const auto found = std::ranges::lower_bound(seeds_, name, {}, &Revision::slug);
+  return found != seeds_.end() && found->slug == name ? &*found : nullptr;
 }
 
 std::string RevisionFolder::digits_of(RevisionNumber number) const {

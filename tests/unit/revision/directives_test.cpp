@@ -93,8 +93,9 @@ TEST_SUITE("revision/directives") {
     CHECK(near.front().hint == "Did you mean lock-timeout?");
     CHECK(near.front().place.line == 2);
     CHECK(near.front().place.text == "--tenantctl:lock-timeuot 2s");
-    CHECK(answer_to("-- tenantctl: explode").findings.front().hint ==
-          "The directives are lock-timeout, requires shared, serial and ignore.");
+    CHECK(
+        answer_to("-- tenantctl: explode").findings.front().hint ==
+        "The directives are lock-timeout, requires shared, serial, ignore and, in a seed, param.");
     CHECK(complaint("-- tenantctl:") == "unknown directive \"\"");
   }
 
