@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "catalog/role_graph.h"
 #include "pq/transaction.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl {
 namespace {
@@ -90,7 +91,7 @@ class Crossing {
     std::vector<pq::Message> messages;
     messages.push_back(
         {.sql = "SELECT c.relname, c.relkind = 'S', c.relkind IN ('r', 'p', 'f') "
-                "AND c.relname <> $3, "
+                "AND c.relname <> ALL ($3::pg_catalog.text[]), "
                 "(SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid "
                 "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' "
                 "AND a.attidentity <> 'a' ORDER BY a.attnum LIMIT 1), "
@@ -98,7 +99,8 @@ class Crossing {
                 "AND a.attname = $2 AND NOT a.attisdropped) FROM pg_catalog.pg_class c "
                 "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 "
                 "AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') ORDER BY c.relname",
-         .values = {whom_->schema, facts_.input().tenant_column, facts_.input().version_table},
+         .values = {whom_->schema, facts_.input().tenant_column,
+                    own_tables(facts_.input().version_table)},
          .on_row = [&targets](const pq::Row& row) {
            targets.relations.push_back({.name = std::string(row.text(0)),
                                         .column = std::string(row.text(3)),

@@ -7,12 +7,13 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "catalog/judgement.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl {
 namespace {
 
-// $1 homes of rows, $2 tenant column, $3 version table, $4 shared schema. In the shared schema only
-// tables with the column are tenants'. A partition counts where somebody can reach it past its
+// $1 homes of rows, $2 tenant column, $3 tables of ours, $4 shared schema. In the shared schema
+// only tables with the column are tenants'. A partition counts where somebody can reach it past its
 // parent.
 constexpr std::string_view tables =
     "WITH shared_table AS (SELECT c.oid, c.relname, c.relowner, c.relrowsecurity, "
@@ -20,13 +21,14 @@ constexpr std::string_view tables =
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 "
     "AND a.attnum > 0 AND NOT a.attisdropped "
-    "WHERE c.relkind IN ('r', 'p') AND c.relname <> $3 "
+    "WHERE c.relkind IN ('r', 'p') AND c.relname <> ALL ($3::pg_catalog.text[]) "
     "AND (NOT c.relispartition OR c.relacl IS NOT NULL) "
     "AND (n.oid = ANY ($1::pg_catalog.oid[]) OR n.nspname = $4 AND a.attnum IS NOT NULL)) ";
 
 std::vector<std::optional<std::string>> table_values(const AuditFacts& facts) {
   const AuditInput& input = facts.input();
-  return {facts.rows_oids(), input.tenant_column, input.version_table, input.shared_schema};
+  return {facts.rows_oids(), input.tenant_column, own_tables(input.version_table),
+          input.shared_schema};
 }
 
 // Rows (owner, schema, table, detail) of the shared tables.

@@ -7,11 +7,12 @@
 
 #include "base/text.h"
 #include "pq/transaction.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl {
 namespace {
 
-// $1 home, $2 tenant column, $3 version table. A partition is a table of its own where somebody
+// $1 home, $2 tenant column, $3 tables of ours. A partition is a table of its own where somebody
 // can reach it past its parent.
 constexpr std::string_view home_tables =
     "WITH shared_table AS (SELECT c.oid, c.relname, c.relkind, c.relispartition, c.relrowsecurity, "
@@ -19,7 +20,7 @@ constexpr std::string_view home_tables =
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 "
     "AND a.attnum > 0 AND NOT a.attisdropped "
-    "WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname <> $3 "
+    "WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname <> ALL ($3::pg_catalog.text[]) "
     "AND (NOT c.relispartition OR c.relacl IS NOT NULL)) ";
 
 SharedTable table_of(const pq::Row& row) {
@@ -56,7 +57,7 @@ class HomeReader {
  private:
   pq::Message ask(std::string_view rest, std::function<void(const pq::Row&)> on_row) const {
     return {.sql = fmt::format("{}{}", home_tables, rest),
-            .values = {home_.schema, home_.column, version_table_},
+            .values = {home_.schema, home_.column, own_tables(version_table_)},
             .on_row = std::move(on_row)};
   }
 

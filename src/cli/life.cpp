@@ -82,6 +82,10 @@ std::vector<TenantResult> EachTenant::run(const std::vector<std::string>& names,
 ExitCode EachTenant::finish(const std::vector<TenantResult>& results) const {
   write_tenant_results(*context_.out, *context_.err, context_.settings.output, context_.command,
                        results);
+  return code_of(results);
+}
+
+ExitCode EachTenant::code_of(const std::vector<TenantResult>& results) const {
   if (signal_count() > 0)
     return ExitCode::interrupted;
   if (results.size() == 1 && is_unavailable_)

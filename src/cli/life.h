@@ -40,6 +40,7 @@ class EachTenant {
   std::vector<TenantResult> run(const std::vector<std::string>& names, const Act& act);
   /// Writes the results and turns them into an exit code.
   ExitCode finish(const std::vector<TenantResult>& results) const;
+  ExitCode code_of(const std::vector<TenantResult>& results) const;
 
  private:
   const Context& context_;

@@ -11,6 +11,7 @@
 #include "catalog/shared_home.h"
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "cli/tenants.h"
 #include "output/rows_writer.h"
 #include "revision/target.h"
@@ -78,11 +79,11 @@ void check_home(const Context& context, Session& session, const std::string& hom
 
 // Brings the home to head as any schema of the tenant scope. What is written about that run is the
 // command's only if the run is all there is to tell.
-ExitCode make_home(const Context& context, Session& session, const std::string& home) {
+ExitCode make_home(const Context& context, Session& session, const Folders& folders,
+                   const std::string& home) {
   check_home(context, session, home);
   const bool only_shows = context.settings.dry_run || context.settings.sql;
   TenantPlaces places = tenant_places(context, session);
-  const Folders folders = read_folders(context);
   if (!only_shows)
     places.begin_home(home);
   Migration migration;
@@ -143,14 +144,49 @@ std::vector<NewTenant> tenants_of(const std::vector<std::string>& slugs,
   return tenants;
 }
 
+// All or none of them, with what their seeds make. Nothing where no such home is ready.
+std::optional<std::string> settle_seeded(const Context& context, Session& session,
+                                         const SeedWork& work,
+                                         const std::vector<NewTenant>& tenants,
+                                         const TenantTraits& traits, const std::string& home) {
+  TenantRegistry registry = tenant_registry(context, session);
+  if (work.is_empty())
+    return registry.settle(tenants, traits, home);
+  TenantRegistry::Settled settled;
+  const auto begin = [&](SeedRun& run) {
+    settled = {};
+    try {
+      run.run(registry.settle_along(tenants, traits, home, settled));
+    } catch (const pq::ServerError& error) {
+      TenantRegistry::explain_settling(error);
+    }
+    std::vector<SeedTarget> targets;
+    for (const auto& [slug, id] : settled.ids) {
+      const auto tenant = std::ranges::find(tenants, slug, &NewTenant::slug);
+      targets.push_back({.schema = SchemaName::existing(settled.home),
+                         .shares_rows = true,
+                         .id = id,
+                         .slug = slug,
+                         .name = tenant->name,
+                         .tier = traits.tier,
+                         .metadata = traits.metadata});
+    }
+    return targets;
+  };
+  watch_signals();
+  if (!Seeder(context, session, work).seed_along(begin))
+    return std::nullopt;
+  return settled.home;
+}
+
 ErasedTenant erased(const RegisteredTenant& tenant, const HomeTables& tables) {
   return {.id = tenant.id, .home = tenant.schema, .column = tables.tenant_column};
 }
 
 }  // namespace
 
-ExitCode create_rows_tenants(const Context& context, const RowsNewcomers& newcomers,
-                             const NewcomerOptions& options) {
+ExitCode create_rows_tenants(const Context& context, const Folders& folders, const SeedWork& work,
+                             const RowsNewcomers& newcomers, const NewcomerOptions& options) {
   check_slugs(newcomers.slugs);
   check_rows_options(options);
   Session session(context);
@@ -167,14 +203,17 @@ ExitCode create_rows_tenants(const Context& context, const RowsNewcomers& newcom
     runtime_roles(context, session).check_given(traits.runtime_role);
   const std::vector<NewTenant> tenants = tenants_of(slugs, options, newcomers.home);
   RowsCreated created{.home = {}, .home_is_new = false, .slugs = std::move(slugs)};
-  auto home = only_shows ? std::nullopt : registry.settle(tenants, traits, newcomers.home);
+  const auto settle = [&](const std::string& where) {
+    return settle_seeded(context, session, work, tenants, traits, where);
+  };
+  auto home = only_shows ? std::nullopt : settle(newcomers.home);
   if (!home) {
     const std::string wanted = home_to_make(context, session, newcomers.home);
-    const ExitCode code = make_home(context, session, wanted);
+    const ExitCode code = make_home(context, session, folders, wanted);
     if (only_shows || code != ExitCode::ok)
       return code;
     created.home_is_new = true;
-    home = registry.settle(tenants, traits, wanted);
+    home = settle(wanted);
   }
   if (!home) {
     throw Error("the home of shared rows went away while tenants were registered",
@@ -226,7 +265,11 @@ std::vector<ErasedRows> erase_rows(const Context& context, Session& session,
                                    const RegisteredTenant& tenant, const HomeTables& tables) {
   tenant_registry(context, session).begin_purge(tenant);
   RowEraser eraser(session.pipeline(), erased(tenant, tables), context.settings.answer_timeout);
-  return eraser.run(context.settings.lock_wait);
+  std::vector<ErasedRows> rows = eraser.run(context.settings.lock_wait);
+  const SeedTable seeds(SchemaName::existing(tenant.schema),
+                        table_options(context.settings, session.run_id()));
+  forget_seeds(session.pipeline(), seeds, tenant.id, session.deadline());
+  return rows;
 }
 
 }  // namespace tenantctl::cli

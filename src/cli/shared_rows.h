@@ -5,6 +5,7 @@
 
 #include "cli/context.h"
 #include "cli/registration.h"
+#include "cli/seeds.h"
 #include "cli/session.h"
 #include "output/rows_writer.h"
 #include "tenant/tenant_registry.h"
@@ -19,10 +20,11 @@ struct RowsNewcomers {
   std::string home;  ///< empty: the only one there is
 };
 
-/// Registers tenants that share a home, as ready: a row each, in one round trip. A home that is not
-/// there yet is made first, and upgraded like a tenant's schema.
-ExitCode create_rows_tenants(const Context& context, const RowsNewcomers& newcomers,
-                             const NewcomerOptions& options);
+/// Registers tenants that share a home, as ready: a row each, in one round trip, or with seeds in
+/// one transaction with these. A home that is not there yet is made first, and upgraded like a
+/// tenant's schema.
+ExitCode create_rows_tenants(const Context& context, const Folders& folders, const SeedWork& work,
+                             const RowsNewcomers& newcomers, const NewcomerOptions& options);
 
 /// Tables of a home: which column says whose a row is, and which tables are the same for all.
 struct HomeTables {

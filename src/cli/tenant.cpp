@@ -96,6 +96,7 @@ void add_tenant(CLI::App& app, Context& context) {
   add_tenant_move(*tenant, context);
   add_adopt(*tenant, context);
   add_tenant_pool(*tenant, context);
+  add_tenant_seed(*tenant, context);
   add_tenant_states(*tenant, context);
   add_tenant_export(*tenant, context);
   add_tenant_import(*tenant, context);

@@ -6,6 +6,7 @@
 #include "cli/migration.h"
 #include "cli/options.h"
 #include "cli/registration.h"
+#include "cli/seeds.h"
 #include "cli/shared_rows.h"
 #include "cli/tenant_databases.h"
 #include "cli/tenants.h"
@@ -24,6 +25,7 @@ struct CreateOptions {
   std::string home;
   NewcomerOptions newcomer;
   DatabaseOptions databases;
+  SeedOptions seeds;
 };
 
 // A tenant's names come one way only.
@@ -69,6 +71,37 @@ bool is_of_run(const History& history, const std::string& run_id) {
   });
 }
 
+// Of both scopes where a database is made, which has a shared schema of its own.
+SeedWork seed_work(const Context& context, const Folders& folders, const CreateOptions& options) {
+  SeedWork work;
+  work.tenant = seeds_of(folders.tenant);
+  if (options.isolation == "database")
+    work.shared = seeds_of(folders.shared);
+  read_values(work, options.seeds);
+  if (context.settings.dry_run)
+    note_seeds(context, work);
+  return work;
+}
+
+// The tenants of a run that is making them, as the registry has them.
+Seeder::TargetOf targets_here(const Context& context, Session& session, const Report& report) {
+  const auto rows = std::make_shared<std::optional<std::vector<RegisteredTenant>>>();
+  return [&context, &session, &report, rows](const std::string& schema) {
+    if (!*rows) {
+      std::vector<std::string> schemas;
+      for (const SchemaReport& one : report.schemas)
+        schemas.push_back(one.schema);
+      session.revive();
+      *rows = tenant_registry(context, session).find(schemas);
+    }
+    const auto row = std::ranges::find_if(**rows, [&schema](const RegisteredTenant& tenant) {
+      return tenant.is_here() && tenant.schema == schema;
+    });
+    SeedTarget unknown{.schema = SchemaName::existing(schema), .slug = schema, .name = schema};
+    return std::pair(Site(), row == (*rows)->end() ? unknown : seed_target(*row));
+  };
+}
+
 ExitCode run_create(const Context& context, const CreateOptions& given) {
   check_sources(given);
   CreateOptions options = given;
@@ -76,7 +109,9 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
     options.names = read_names(options.from_file, "file");
   if (options.isolation == "rows") {
     check_newcomer(options.newcomer, options.names.size() + options.count);
-    return create_rows_tenants(context,
+    const Folders folders = read_folders(context);
+    const SeedWork work = seed_work(context, folders, options);
+    return create_rows_tenants(context, folders, work,
                                {.slugs = std::move(options.names),
                                 .count = options.count,
                                 .prefix = options.prefix,
@@ -88,9 +123,10 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   }
   check_newcomer(options.newcomer, options.names.size());
   if (options.isolation == "database") {
-    return create_databases(context, read_folders(context),
-                            {options.names, options.count, options.prefix}, options.databases,
-                            options.newcomer);
+    const Folders folders = read_folders(context);
+    const SeedWork work = seed_work(context, folders, options);
+    return create_databases(context, folders, work, {options.names, options.count, options.prefix},
+                            options.databases, options.newcomer);
   }
   if (!options.databases.cluster.empty()) {
     throw UsageError("--cluster is for tenants with a database of their own",
@@ -105,6 +141,7 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
     }
   }
   const Folders folders = read_folders(context);
+  const SeedWork work = seed_work(context, folders, options);
   Migration migration;
   Registration registration(context, options.newcomer);
   std::string run_id;
@@ -131,6 +168,8 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   };
   migration.after = [&](Session& session, Report& report) {
     registration.grant(session, report);
+    if (!work.is_empty())
+      Seeder(context, session, work).seed_made(report, targets_here(context, session, report));
     undo_failed_tenants(context, session, report);
     registration.drop_roles(session, report);
     registration.end(session, report);
@@ -143,7 +182,8 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   if (options.names.size() == 1 && options.newcomer.runtime_role.empty() &&
       !context.settings.dry_run && !context.settings.sql) {
     if (const auto code =
-            claim_tenant(context, session, folders, options.names.front(), options.newcomer))
+            claim_tenant(context, session, folders, work,
+                         {.schema = options.names.front(), .options = options.newcomer}))
       return *code;
   }
   if (options.count > 0) {
@@ -196,6 +236,7 @@ void add_tenant_create(CLI::App& tenant, Context& context) {
               "schema that tenants of shared rows share, made if it is missing; else the only one");
   describe_newcomer(*command, options->newcomer);
   describe_databases(*command, options->databases);
+  describe_params(*command, options->seeds);
   describe_tenants(*command, context);
   describe_run(*command, context.settings);
   describe_plan(*command, context.settings);

@@ -195,6 +195,13 @@ class Newcomers {
     remove(failed);
   }
 
+  Seeder::TargetOf seed_targets() const {
+    return [this](const std::string& place) {
+      const auto row = std::ranges::find(registered_, place, &RegisteredTenant::place);
+      return std::pair(row->site(), seed_target(*row));
+    };
+  }
+
   /// The command ends with an error: as far as it can be done.
   void abandon() {
     if (!begun_)
@@ -310,6 +317,7 @@ class Newcomers {
       return std::ranges::count(slugs, one.slug) == 0;
     });
     const ResidentGates gates = settle_residents(context_, session_, registered);
+    registered_ = std::move(registered);
     if (!gates.failed.empty()) {
       throw Error(fmt::format("the gate in the database of {} could not be made: {}",
                               gates.failed.front().tenant, gates.failed.front().message),
@@ -471,6 +479,7 @@ class Newcomers {
   bool begun_ = false;
   DatabaseRoles roles_;
   std::vector<NewTenant> tenants_;
+  std::vector<RegisteredTenant> registered_;
   std::vector<std::string> unfinished_;  ///< databases of tenants that a killed run began
   std::vector<std::string> left_over_;   ///< of these, those that are there
   std::vector<std::string> broken_;      ///< and those of which a DROP was interrupted
@@ -548,7 +557,7 @@ void migrate_quietly(const Context& context, Session& session, const Folders& fo
   throw Error(told);
 }
 
-ExitCode create_databases(const Context& context, const Folders& folders,
+ExitCode create_databases(const Context& context, const Folders& folders, const SeedWork& work,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer) {
   check_options(context, names, options);
@@ -564,7 +573,11 @@ ExitCode create_databases(const Context& context, const Folders& folders,
     newcomers.begin();
     newcomers.make();
     Migration migration = migration_in(folders, newcomers.tenants());
-    migration.after = [&newcomers](Session& /*session*/, Report& report) { newcomers.end(report); };
+    migration.after = [&](Session& /*session*/, Report& report) {
+      if (!work.is_empty())
+        Seeder(context, session, work).seed_made(report, newcomers.seed_targets());
+      newcomers.end(report);
+    };
     return migrate(context, session, folders, migration);
   } catch (const Error&) {
     newcomers.abandon();

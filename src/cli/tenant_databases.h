@@ -5,6 +5,7 @@
 
 #include "cli/migration.h"
 #include "cli/registration.h"
+#include "cli/seeds.h"
 #include "cli/session.h"
 #include "rollout/site_visits.h"
 #include "tenant/databases.h"
@@ -37,10 +38,10 @@ void migrate_quietly(const Context& context, Session& session, const Folders& fo
                      const Migration& migration);
 
 /// `tenant create --isolation database`: a database for each, with the shared and the tenant scope
-/// at head. Registered as provisioning before anything is made and as ready when all of it stands;
-/// of a tenant that fails nothing is left. What a killed run left is finished by the next that
-/// makes the same tenant.
-ExitCode create_databases(const Context& context, const Folders& folders,
+/// at head and their seeds. Registered as provisioning before anything is made and as ready when
+/// all of it stands; of a tenant that fails nothing is left. What a killed run left is finished by
+/// the next that makes the same tenant.
+ExitCode create_databases(const Context& context, const Folders& folders, const SeedWork& work,
                           const DatabaseNames& names, const DatabaseOptions& options,
                           const NewcomerOptions& newcomer);
 

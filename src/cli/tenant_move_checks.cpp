@@ -11,6 +11,7 @@
 #include "revision/target.h"
 #include "rollout/site_visits.h"
 #include "rollout/standing.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl::cli {
 
@@ -140,7 +141,8 @@ std::optional<std::string> TenantMover::recorded_mark(const MovePlace& place) {
 PlaceShape TenantMover::shape_of(const MovePlace& place) {
   SiteSession site(connection_to(place));
   return PlaceShape::read(site.pipeline(), place.schema,
-                          {context_.settings.version_table, std::string(kept_version_table)},
+                          {context_.settings.version_table, std::string(kept_version_table),
+                           seed_table_name(context_.settings.version_table)},
                           session_.deadline());
 }
 

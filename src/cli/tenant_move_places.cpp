@@ -215,6 +215,7 @@ void TenantMover::drop_database(const TenantMove& move, const MovePlace& place) 
 
 void TenantMover::erase_rows(const TenantMove& move, const MovePlace& place) {
   RowEraser(session_.pipeline(), erased(move, place), context_.settings.answer_timeout).run_alone();
+  forget_seeds(session_.pipeline(), seed_table(place), move.tenant, session_.deadline());
 }
 
 // Removes what the tenant has in a place where it does not live.

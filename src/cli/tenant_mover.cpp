@@ -52,6 +52,10 @@ VersionTable TenantMover::version_table(const MovePlace& place, const std::strin
   return {SchemaName::existing(place.schema), std::move(options)};
 }
 
+SeedTable TenantMover::seed_table(const MovePlace& place) const {
+  return {SchemaName::existing(place.schema), table_options(context_.settings, session_.run_id())};
+}
+
 RegisteredTenant TenantMover::find(const std::string& name) {
   TenantRegistry registry = tenant_registry(context_, session_);
   if (!registry.is_installed()) {
@@ -145,6 +149,7 @@ std::vector<TableSum> TenantMover::carry(const TenantMove& move) {
                   {transactions.of(move.target), target, move.target.is_home()}, copied(move),
                   MoveTransactions::patience);
   std::vector<TableSum> sums = copy.run();
+  carry_seeds(move, transactions);
   if (move.source.isolation == "schema") {
     std::vector<pq::Message> hide;
     hide.push_back({.sql = rename_table(move.source.schema, context_.settings.version_table,
@@ -154,6 +159,48 @@ std::vector<TableSum> TenantMover::carry(const TenantMove& move) {
   moves().settle(transactions.here(), move, move.target, TenantMove::Stage::moved, sums_text(sums));
   transactions.commit();
   return sums;
+}
+
+// What ran there is not to run again here.
+void TenantMover::carry_seeds(const TenantMove& move, MoveTransactions& transactions) {
+  const auto key = [&move](const MovePlace& place) { return place.is_home() ? move.tenant : ""; };
+  const auto look = [&](const MovePlace& place, const SeedTable& table) {
+    SeedTable::Found found = SeedTable::Found::none;
+    std::vector<pq::Message> messages;
+    messages.push_back(table.look(found));
+    transactions.of(place).run(std::move(messages));
+    return found;
+  };
+  const SeedTable source = seed_table(move.source);
+  const SeedTable target = seed_table(move.target);
+  if (look(move.source, source) != SeedTable::Found::ours)
+    return;
+  std::vector<AppliedSeed> seeds;
+  std::vector<pq::Message> question;
+  question.push_back(source.read(key(move.source), seeds));
+  transactions.of(move.source).run(std::move(question));
+  if (seeds.empty())
+    return;
+  pq::OpenTransaction& there = transactions.of(move.target);
+  switch (look(move.target, target)) {
+    case SeedTable::Found::foreign:
+      throw Error(fmt::format("table {} of {} is not ours alone", escaped_name(target.name()),
+                              place_text(move.target)),
+                  "Look at its owner, at triggers and rules; --owner names roles to trust.");
+    case SeedTable::Found::none: {
+      std::vector<std::string> grantees;
+      there.run(target.create(grantees));
+      if (!grantees.empty())
+        there.run(target.close_to(grantees));
+      break;
+    }
+    case SeedTable::Found::ours:
+      break;
+  }
+  std::vector<pq::Message> records;
+  for (const AppliedSeed& seed : seeds)
+    records.push_back(target.insert(key(move.target), seed));
+  there.run(std::move(records));
 }
 
 // An answer that was lost may have been a COMMIT: then the tenant has moved, and that is returned.

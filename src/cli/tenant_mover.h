@@ -10,6 +10,7 @@
 #include "catalog/tenant_copy.h"
 #include "cli/session.h"
 #include "cli/shared_rows.h"
+#include "migrate/seed_table.h"
 #include "output/move_writer.h"
 #include "tenant/tenant_moves.h"
 #include "tenant/tenant_registry.h"
@@ -65,6 +66,7 @@ class TenantMover {
   void provision(const RegisteredTenant& tenant, const TenantMove& move);
   void make_database(const RegisteredTenant& tenant, const TenantMove& move);
   std::vector<TableSum> carry(const TenantMove& move);
+  void carry_seeds(const TenantMove& move, MoveTransactions& transactions);
   void close(TenantMove& move, const MovePlace& place);
   void wait_for_transactions();
   void wait_for_sessions(const std::string& database, int but);
@@ -105,6 +107,7 @@ class TenantMover {
   ErasedTenant erased(const TenantMove& move, const MovePlace& home) const;
   pq::ConnectOptions connection_to(const MovePlace& place) const;
   VersionTable version_table(const MovePlace& place, const std::string& name) const;
+  SeedTable seed_table(const MovePlace& place) const;
 
   const Context& context_;
   Session& session_;

@@ -6,6 +6,7 @@
 
 #include "cli/migration.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/tenant_writer.h"
@@ -167,18 +168,37 @@ ExitCode run(const Context& context, const PoolOptions& options) {
 }  // namespace
 
 std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
-                                     const Folders& folders, const std::string& schema,
-                                     const NewcomerOptions& options) {
+                                     const Folders& folders, const SeedWork& work,
+                                     const Claim& claim) {
   const std::vector<TenantPlace> places = tenant_places(context, session).all();
   if (std::ranges::none_of(
           places, [](const TenantPlace& place) { return !place.is_home() && place.is_ready; }))
     return std::nullopt;
-  const NewTenant tenant{.slug = options.slug.empty() ? schema : options.slug,
-                         .name = options.name.empty() ? schema : options.name,
-                         .schema = schema};
+  const NewcomerOptions& options = claim.options;
+  const NewTenant tenant{.slug = options.slug.empty() ? claim.schema : options.slug,
+                         .name = options.name.empty() ? claim.schema : options.name,
+                         .schema = claim.schema};
   const auto& revisions = folders.tenant.revisions();
   const std::string minimum = revisions.empty() ? "" : revisions.back().digits;
-  if (!open_gate(context, session).claim(tenant, options.traits, minimum))
+  Gate gate = open_gate(context, session);
+  const auto begin = [&](SeedRun& run) -> std::vector<SeedTarget> {
+    SeedTarget target{.schema = SchemaName::existing(tenant.schema),
+                      .slug = tenant.slug,
+                      .name = tenant.name,
+                      .tier = options.traits.tier,
+                      .metadata = options.traits.metadata};
+    try {
+      run.run(gate.claim_along(tenant, options.traits, minimum, target.id));
+    } catch (const pq::ServerError& error) {
+      Gate::explain_claim(error, tenant);
+      return {};
+    }
+    return {target};
+  };
+  watch_signals();
+  const bool is_claimed = work.is_empty() ? gate.claim(tenant, options.traits, minimum)
+                                          : Seeder(context, session, work).seed_along(begin);
+  if (!is_claimed)
     return std::nullopt;
   write_claimed(*context.out, context.settings.output, tenant.slug, tenant.schema);
   return ExitCode::ok;

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/moves.h"
 #include "cli/options.h"
+#include "cli/seeds.h"
 #include "cli/status.h"
 #include "cli/survey.h"
 #include "cli/tenant_marks.h"
@@ -39,6 +42,7 @@ class Viewing {
     } else {
       read_elsewhere(*view_.registered);
     }
+    read_seeds();
     if (view_.has_registry)
       judge();
     if (view_.registered)
@@ -50,6 +54,32 @@ class Viewing {
   bool is_tenant() const { return is_ours_; }
 
  private:
+  // Where a version table of ours stands.
+  void read_seeds() {
+    const std::vector<std::string> readable{"ok", "home", "unmarked"};
+    if (std::ranges::count(readable, view_.state) == 0 || view_.revision == "-")
+      return;
+    SeedTarget target{.schema = SchemaName::existing(view_.schema)};
+    Site site;
+    if (view_.registered) {
+      target = seed_target(*view_.registered);
+      site = view_.registered->site();
+    }
+    SeedView seeds;
+    for (const AppliedSeed& applied : recorded_seeds(context_, session_, site, target)) {
+      const Revision* seed = folder_.find_seed(applied.name);
+      seeds.applied.push_back({.name = applied.name,
+                               .at = applied.applied_at,
+                               .by = applied.applied_by,
+                               .is_edited = seed != nullptr && seed->checksum != applied.checksum});
+    }
+    for (const Revision& seed : folder_.seeds()) {
+      if (std::ranges::count(seeds.applied, seed.title(), &SeedView::Applied::name) == 0)
+        seeds.pending.push_back(seed.title());
+    }
+    view_.seeds = std::move(seeds);
+  }
+
   void read_here() {
     const Fleet fleet = session_.schemas({view_.schema});
     is_ours_ = fleet.schemas.front().state == FoundSchema::State::ours;

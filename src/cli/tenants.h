@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/registration.h"
+#include "cli/seeds.h"
 #include "cli/session.h"
 #include "tenant/runtime_roles.h"
 #include "tenant/tenant_places.h"
@@ -70,11 +71,15 @@ inline const RegisteredTenant* find_tenant(const std::vector<RegisteredTenant>& 
 /// Takes away again what was made of tenants that failed: a tenant is whole or not there.
 void undo_failed_tenants(const Context& context, Session& session, Report& report);
 
-/// Has a tenant of the pool, at the folder's head, become this one. Nothing where the pool has
-/// none.
+/// Has a tenant of the pool, at the folder's head, become this one, and seeds it in the same
+/// transaction. Nothing where the pool has none.
+struct Claim {
+  const std::string& schema;
+  const NewcomerOptions& options;
+};
 std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
-                                     const Folders& folders, const std::string& schema,
-                                     const NewcomerOptions& options);
+                                     const Folders& folders, const SeedWork& work,
+                                     const Claim& claim);
 
 /// What most commands below `tenant` take: output, folder, connection, --quiet.
 void describe_tenants(CLI::App& command, Context& context);
@@ -92,6 +97,7 @@ void add_tenant_import(CLI::App& tenant, Context& context);
 void add_tenant_clone(CLI::App& tenant, Context& context);
 void add_tenant_move(CLI::App& tenant, Context& context);
 void add_tenant_pool(CLI::App& tenant, Context& context);
+void add_tenant_seed(CLI::App& tenant, Context& context);
 void add_tenant_states(CLI::App& tenant, Context& context);
 
 }  // namespace tenantctl::cli

@@ -16,36 +16,6 @@ bool is_contention(const pq::ServerFields& error) {
          (error.is("XX000") && concurrently) || (error.is("23505") && error.schema == "pg_catalog");
 }
 
-std::string hint_of(const pq::ServerFields& error) {
-  if (error.is("42883") || error.is("42704")) {
-    return "If an extension provides it, name the extension's schema with search-path-extra.";
-  }
-  if (error.is("55P04")) {
-    return "A new enum value can be used only after it is committed: split the revision in two.";
-  }
-  if (error.is("25001")) {
-    return "Put the statement alone into a revision whose section says transaction:false.";
-  }
-  if (error.is("57014")) {
-    return "The statement was cancelled, or took longer than --statement-timeout.";
-  }
-  return error.hint;
-}
-
-// The server counts characters of what was sent; the file has placeholders where that has values.
-Place place_of_error(const pq::ServerFields& error, std::size_t index, const Step& step,
-                     const SegmentWriter& writer) {
-  const Section& section = step.section();
-  const sql::Statement& statement = section.script.statements()[index];
-  std::size_t byte = statement.first_token;
-  if (error.position > 0) {
-    const std::string sent = writer.rendered(step, index);
-    const auto at = sql::Location::at_character(sent, static_cast<std::size_t>(error.position));
-    byte = section.script.source_byte(statement, writer.variables(), at.byte());
-  }
-  return place_of(*step.revision, section, byte);
-}
-
 Verdict verdict_of(std::string_view code) {
   if (code == refusal::gone) {
     return Verdict::gone;
@@ -102,6 +72,36 @@ Verdict verdict_of(const pq::ServerFields& error, Part part) {
   return is_exhausted(error) ? Verdict::exhausted : Verdict::failed;
 }
 
+std::string hint_of(const pq::ServerFields& error) {
+  if (error.is("42883") || error.is("42704")) {
+    return "If an extension provides it, name the extension's schema with search-path-extra.";
+  }
+  if (error.is("55P04")) {
+    return "A new enum value can be used only after it is committed: split the revision in two.";
+  }
+  if (error.is("25001")) {
+    return "Put the statement alone into a revision whose section says transaction:false.";
+  }
+  if (error.is("57014")) {
+    return "The statement was cancelled, or took longer than --statement-timeout.";
+  }
+  return error.hint;
+}
+
+// The server counts characters of what was sent; the file has placeholders where that has values.
+Place place_of_error(const pq::ServerFields& error, const SentSection& sent, std::size_t index,
+                     const sql::Variables& variables) {
+  const sql::Script& script = sent.section.script;
+  const sql::Statement& statement = script.statements()[index];
+  std::size_t byte = statement.first_token;
+  if (error.position > 0) {
+    const std::string text = script.rendered(statement, variables);
+    const auto at = sql::Location::at_character(text, static_cast<std::size_t>(error.position));
+    byte = script.source_byte(statement, variables, at.byte());
+  }
+  return place_of(sent.revision, sent.section, byte);
+}
+
 Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin, const Step& step,
                    const SegmentWriter& writer) {
   Failure failure{.message = error.message,
@@ -134,7 +134,8 @@ Failure failure_of(const pq::ServerFields& error, const Segment::Origin& origin,
         "tables of the schema.";
   }
   failure.place = origin.part == Part::statement
-                      ? place_of_error(error, origin.statement, step, writer)
+                      ? place_of_error(error, {*step.revision, step.section()}, origin.statement,
+                                       writer.variables())
                       : Place{.file = step.revision->file, .line = 0, .column = 0, .text = {}};
   const bool repeatable = step.revision->is_repeatable();
   failure.message = fmt::format("{} {} failed: {}",

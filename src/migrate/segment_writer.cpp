@@ -111,10 +111,34 @@ bool is_inert(const sql::Statement& statement) {
 
 SegmentWriter::SegmentWriter(const SchemaName& schema, const Plan& plan,
                              const MigrateOptions& options)
-    : plan_(plan), options_(options), table_(schema, options.table), variables_(options.variables) {
-  variables_["schema"] = schema.text();
-  variables_["tenant"] = schema.text();
-  variables_["shared_schema"] = options.shared_schema;
+    : plan_(plan),
+      options_(options),
+      table_(schema, options.table),
+      variables_(variables_of(schema, options)) {}
+
+sql::Variables variables_of(const SchemaName& schema, const MigrateOptions& options) {
+  sql::Variables variables = options.variables;
+  variables["schema"] = schema.text();
+  variables["tenant"] = schema.text();
+  variables["shared_schema"] = options.shared_schema;
+  return variables;
+}
+
+pq::Message fence(const VersionTable& table, const MigrateOptions& options) {
+  pq::Message message{
+      .sql = entry_sql(options),
+      .values = {milliseconds(options.lock_timeout), milliseconds(options.statement_timeout)}};
+  for (auto& value : table.entry_values(false, VersionTable::Hold::transaction)) {
+    message.values.push_back(std::move(value));
+  }
+  return message;
+}
+
+pq::Message sql_settings(const MigrateOptions& options, std::chrono::milliseconds lock_timeout,
+                         const std::string& search_path) {
+  return {
+      .sql = behind_sql(options),
+      .values = {milliseconds(lock_timeout), milliseconds(options.statement_timeout), search_path}};
 }
 
 bool sets_session(const sql::Script& script, const sql::Statement& statement) {
@@ -477,15 +501,19 @@ std::string SegmentWriter::rendered(const Step& step, std::size_t statement) con
 }
 
 // pg_temp last, or a temporary table would shadow the tenant's.
-std::string SegmentWriter::search_path() const {
-  std::string path = table_.schema().quoted();
-  if (options_.shared_in_path && plan_.to.scope == Scope::tenant) {
-    path += ", " + quote_identifier(options_.shared_schema);
+std::string search_path_of(const SchemaName& schema, Scope scope, const MigrateOptions& options) {
+  std::string path = schema.quoted();
+  if (options.shared_in_path && scope == Scope::tenant) {
+    path += ", " + quote_identifier(options.shared_schema);
   }
-  for (const std::string& extra : options_.search_path_extra) {
+  for (const std::string& extra : options.search_path_extra) {
     path += ", " + quote_identifier(extra);
   }
   return path + ", pg_temp";
+}
+
+std::string SegmentWriter::search_path() const {
+  return search_path_of(table_.schema(), plan_.to.scope, options_);
 }
 
 }  // namespace tenantctl

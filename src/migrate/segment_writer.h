@@ -17,6 +17,16 @@ namespace tenantctl {
 /// search_path, and the statements that every transaction begins with, prepared. A flight.
 std::vector<pq::Message> session_setup(const MigrateOptions& options);
 
+/// What a transaction of a schema's that is no step of a plan begins with: our settings, LOCAL, and
+/// the schema's lock, or a refusal where it is not to be had or no version table of ours stands.
+pq::Message fence(const VersionTable& table, const MigrateOptions& options);
+/// The same settings with the path that the user's SQL runs under.
+pq::Message sql_settings(const MigrateOptions& options, std::chrono::milliseconds lock_timeout,
+                         const std::string& search_path);
+std::string search_path_of(const SchemaName& schema, Scope scope, const MigrateOptions& options);
+/// What :"schema", :'tenant' and --var stand for in a schema.
+sql::Variables variables_of(const SchemaName& schema, const MigrateOptions& options);
+
 /// SET or RESET: outside a transaction it holds for the statements behind it.
 bool sets_session(const sql::Script& script, const sql::Statement& statement);
 

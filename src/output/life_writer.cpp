@@ -94,6 +94,29 @@ std::string pending_text(const TenantView& view) {
   return text;
 }
 
+Json seeds_json(const TenantView& view) {
+  if (!view.seeds)
+    return nullptr;
+  Json json{{"applied", Json::array()}, {"pending", view.seeds->pending}};
+  for (const SeedView::Applied& seed : view.seeds->applied) {
+    json["applied"].push_back(Json{{"name", seed.name},
+                                   {"applied_at", seed.at},
+                                   {"applied_by", seed.by},
+                                   {"edited", seed.is_edited}});
+  }
+  return json;
+}
+
+void add_seed_lines(Lines& lines, const SeedView& seeds) {
+  for (const SeedView::Applied& seed : seeds.applied) {
+    lines.push_back(
+        {"seed", fmt::format("{}, {} by {}{}", escaped_name(seed.name), seed.at,
+                             escaped_name(seed.by), seed.is_edited ? "; edited since" : "")});
+  }
+  for (const std::string& name : seeds.pending)
+    lines.push_back({"seed", fmt::format("{}, pending", escaped_name(name))});
+}
+
 Json view_json(const TenantView& view) {
   Json json = json_document("tenant show");
   json["schema"] = or_null(view.schema);
@@ -110,6 +133,7 @@ Json view_json(const TenantView& view) {
     json["relations"] = view.facts->relations;
     json["bytes"] = view.facts->bytes ? Json(*view.facts->bytes) : Json(nullptr);
   }
+  json["seeds"] = seeds_json(view);
   if (!view.has_registry)
     return json;
   json["registered"] = registered_json(view.registered);
@@ -200,6 +224,8 @@ void write_tenant_view(std::ostream& out, Format format, const TenantView& view)
     lines.push_back({"size", view.facts->bytes ? size_text(*view.facts->bytes)
                                                : "not known: a table is locked"});
   }
+  if (view.seeds)
+    add_seed_lines(lines, *view.seeds);
   if (view.registered)
     add_row_lines(lines, *view.registered);
   if (view.move) {

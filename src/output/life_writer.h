@@ -37,6 +37,18 @@ struct TenantList {
 };
 void write_tenants(std::ostream& out, Format format, const TenantList& list);
 
+/// What a tenant has of the folder's seeds.
+struct SeedView {
+  struct Applied {
+    std::string name;
+    std::string at;
+    std::string by;
+    bool is_edited = false;  ///< the file is another text today
+  };
+  std::vector<Applied> applied;
+  std::vector<std::string> pending;
+};
+
 /// One tenant, from all sides.
 struct TenantView {
   std::string schema;    ///< in its own database; of who shares a home, the home
@@ -52,6 +64,7 @@ struct TenantView {
   std::optional<RegisteredTenant> registered;
   std::vector<std::string> disagreements;         ///< of registry and schema
   std::optional<TenantMove> move = std::nullopt;  ///< that is not ended
+  std::optional<SeedView> seeds = std::nullopt;   ///< nothing where nobody looked
 };
 void write_tenant_view(std::ostream& out, Format format, const TenantView& view);
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <ostream>
+#include <string_view>
 #include <utility>
 
 #include "base/text.h"
@@ -75,6 +77,54 @@ void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
     err << fmt::format("tenantctl: {}: {}{}\n", escaped_name(one.tenant), one.result,
                        one.message.empty() ? "" : ": " + told(one.message));
   }
+}
+
+void write_seed_results(std::ostream& out, std::ostream& err, Format format,
+                        const std::vector<TenantResult>& results) {
+  if (format == Format::json) {
+    Json json = json_document("tenant seed");
+    json["tenants"] = Json::array();
+    for (const TenantResult& one : results) {
+      Json row = result_json(one);
+      row["seeds"] = one.seeds;
+      row["edited"] = one.edited;
+      json["tenants"].push_back(std::move(row));
+    }
+    out << json_text(json) << '\n';
+    return;
+  }
+  constexpr std::size_t most_lines = 20;
+  std::size_t seeded = 0;
+  std::size_t unchanged = 0;
+  std::map<std::string, std::vector<std::string_view>> edited;
+  std::map<std::string, std::vector<std::string_view>> problems;
+  for (const TenantResult& one : results) {
+    for (const std::string& seed : one.edited)
+      edited[seed].push_back(one.tenant);
+    if (one.is_problem()) {
+      problems[fmt::format("{}: {}", one.result, told(one.message))].push_back(one.tenant);
+    } else if (one.seeds.empty()) {
+      ++unchanged;
+    } else if (++seeded <= most_lines) {
+      out << fmt::format("seeded {}: {}\n", escaped_name(one.tenant), fmt::join(one.seeds, ", "));
+    }
+  }
+  const auto some = [](const std::vector<std::string_view>& tenants) {
+    constexpr std::size_t shown = 10;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(shown, tenants.size()); ++i)
+      names += (i == 0 ? "" : ", ") + escaped_name(tenants[i]);
+    return tenants.size() <= shown ? names
+                                   : fmt::format("{} and {} more", names, tenants.size() - shown);
+  };
+  if (seeded > most_lines)
+    out << fmt::format("and {} more\n", seeded - most_lines);
+  if (unchanged > 0)
+    out << fmt::format("unchanged: {}\n", counted(unchanged, "tenant"));
+  for (const auto& [seed, tenants] : edited)
+    out << fmt::format("edited since it ran: {} in {}\n", seed, some(tenants));
+  for (const auto& [problem, tenants] : problems)
+    err << fmt::format("tenantctl: {}: {}\n", some(tenants), problem);
 }
 
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings) {

@@ -33,11 +33,18 @@ struct TenantResult {
   std::string message = {};  ///< why it failed, or what else is to be known
   std::string home = {};     ///< of one whose rows were deleted
   std::vector<ErasedRows> erased = {};
+  std::vector<std::string> seeds = {};   ///< that ran
+  std::vector<std::string> edited = {};  ///< that stand there as another text than the file's
 
   bool is_problem() const { return result == "failed" || result == "not started"; }
 };
 void write_tenant_results(std::ostream& out, std::ostream& err, Format format,
                           std::string_view command, const std::vector<TenantResult>& results);
+
+/// After `tenant seed`. For people who has nothing new is a number, and of many tenants everybody
+/// is; failures of one cause are told once.
+void write_seed_results(std::ostream& out, std::ostream& err, Format format,
+                        const std::vector<TenantResult>& results);
 
 /// A pool of tenants after `tenant pool`.
 struct PoolResult {

@@ -212,11 +212,14 @@ void Components::explain(const pq::ServerError& error, const Component& componen
 
 void Components::write(const Component& component, std::vector<pq::Message> messages) {
   try {
-    pq::run_transaction(pipeline_, checked(component, std::move(messages)), pq::Access::read_write,
-                        deadline());
+    run(checked(component, std::move(messages)));
   } catch (const pq::ServerError& error) {
     explain(error, component);
   }
+}
+
+void Components::run(std::vector<pq::Message> messages) {
+  pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_write, deadline());
 }
 
 std::vector<pq::Message> Components::checked(const Component& component,

@@ -51,6 +51,8 @@ class Components {
   /// The messages behind the check, to be part of somebody else's transaction; what that throws
   /// when the check fails is for explain().
   std::vector<pq::Message> checked(const Component& component, std::vector<pq::Message> messages);
+  /// A transaction of messages that checked() returned.
+  void run(std::vector<pq::Message> messages);
   /// Throws what the error means to a person, or the error itself.
   [[noreturn]] static void explain(const pq::ServerError& error, const Component& component);
   /// False, and nothing is read, where the component is not installed.

@@ -189,34 +189,46 @@ std::optional<GateState> Gate::show() {
   return state;
 }
 
-bool Gate::claim(const NewTenant& tenant, const TenantTraits& traits,
-                 const std::string& minimum_revision) {
-  constexpr std::string_view empty_pool = "TG007";
-  constexpr std::string_view unique = "23505";
-  constexpr std::string_view duplicate_schema = "42P06";
-  constexpr std::string_view check = "23514";
-  constexpr std::string_view bad_text = "22P02";
+std::vector<pq::Message> Gate::claim_along(const NewTenant& tenant, const TenantTraits& traits,
+                                           const std::string& minimum_revision, std::string& id) {
   std::vector<pq::Message> messages;
   messages.push_back(
       {.sql = "SELECT tenantctl.claim($1, $2, $3, $4, $5, $6)",
        .values = {tenant.slug, tenant.name,
                   minimum_revision.empty() ? std::nullopt : std::optional(minimum_revision),
-                  tenant.schema, traits.tier, traits.metadata}});
+                  tenant.schema, traits.tier, traits.metadata},
+       .on_row = [&id](const pq::Row& row) { id = row.text(0); }});
+  return components_.checked(gate_component(), std::move(messages));
+}
+
+void Gate::explain_claim(const pq::ServerError& error, const NewTenant& tenant) {
+  constexpr std::string_view empty_pool = "TG007";
+  constexpr std::string_view unique = "23505";
+  constexpr std::string_view duplicate_schema = "42P06";
+  constexpr std::string_view check = "23514";
+  constexpr std::string_view bad_text = "22P02";
+  if (error.is(empty_pool)) {
+    return;
+  }
+  if (error.is(unique) || error.is(duplicate_schema)) {
+    throw UsageError(
+        fmt::format("a tenant {}, or schema {}, is there already", tenant.slug, tenant.schema),
+        "tenantctl tenant list shows all. Nothing was made.");
+  }
+  if (error.is(bad_text) || error.is(check)) {
+    throw UsageError("the metadata is no JSON object", "Write --metadata '{\"plan\": \"pro\"}'.");
+  }
+  Components::explain(error, gate_component());
+}
+
+bool Gate::claim(const NewTenant& tenant, const TenantTraits& traits,
+                 const std::string& minimum_revision) {
+  std::string id;
   try {
-    components_.write(gate_component(), std::move(messages));
+    components_.run(claim_along(tenant, traits, minimum_revision, id));
   } catch (const pq::ServerError& error) {
-    if (error.is(empty_pool)) {
-      return false;
-    }
-    if (error.is(unique) || error.is(duplicate_schema)) {
-      throw UsageError(
-          fmt::format("a tenant {}, or schema {}, is there already", tenant.slug, tenant.schema),
-          "tenantctl tenant list shows all. Nothing was made.");
-    }
-    if (error.is(bad_text) || error.is(check)) {
-      throw UsageError("the metadata is no JSON object", "Write --metadata '{\"plan\": \"pro\"}'.");
-    }
-    throw;
+    explain_claim(error, tenant);
+    return false;
   }
   return true;
 }

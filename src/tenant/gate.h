@@ -68,6 +68,12 @@ class Gate {
   /// or a schema that is taken, or metadata that is no JSON object.
   bool claim(const NewTenant& tenant, const TenantTraits& traits,
              const std::string& minimum_revision);
+  /// The same as part of somebody else's transaction; the tenant's id arrives in `id`. What the
+  /// server says against it is for explain_claim().
+  std::vector<pq::Message> claim_along(const NewTenant& tenant, const TenantTraits& traits,
+                                       const std::string& minimum_revision, std::string& id);
+  /// Returns where the pool has none; throws for everything else.
+  static void explain_claim(const pq::ServerError& error, const NewTenant& tenant);
 
  private:
   Components components_;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "pq/server_error.h"
 #include "pq/transaction.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl {
 namespace {
@@ -141,6 +142,22 @@ void RuntimeRoles::check_free(const std::vector<std::string>& roles) {
   }
 }
 
+namespace {
+
+std::string revoke_if_there(const std::string& schema, const std::string& table,
+                            const std::string& role) {
+  return "DO " +
+         dollar_quoted(fmt::format(
+             "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_class c "
+             "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
+             "WHERE n.nspname OPERATOR(pg_catalog.=) {} AND c.relname "
+             "OPERATOR(pg_catalog.=) {}) THEN REVOKE ALL ON {}.{} FROM {}; END IF; END",
+             quote_literal(schema), quote_literal(table), quote_identifier(schema),
+             quote_identifier(table), quote_identifier(role)));
+}
+
+}  // namespace
+
 void RuntimeRoles::add_grants(std::vector<pq::Message>& messages, const std::string& role,
                               const std::string& schema) const {
   const std::string to = quote_identifier(role);
@@ -154,6 +171,7 @@ void RuntimeRoles::add_grants(std::vector<pq::Message>& messages, const std::str
         fmt::format("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {} TO {}", in, to),
         fmt::format("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {} TO {}", in, to),
         fmt::format("REVOKE ALL ON {}.{} FROM {}", in, quote_identifier(version_table_), to),
+        revoke_if_there(schema, seed_table_name(version_table_), role),
         fmt::format("{}SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", defaults, to),
         fmt::format("{}USAGE, SELECT ON SEQUENCES TO {}", defaults, to),
         fmt::format("{}EXECUTE ON ROUTINES TO {}", defaults, to)}) {

@@ -166,16 +166,15 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
   }
 }
 
-std::optional<std::string> TenantRegistry::settle(const std::vector<NewTenant>& tenants,
-                                                  const TenantTraits& traits,
-                                                  const std::string& home) {
+std::vector<pq::Message> TenantRegistry::settle_along(const std::vector<NewTenant>& tenants,
+                                                      const TenantTraits& traits,
+                                                      const std::string& home, Settled& settled) {
   std::vector<std::string> slugs;
   std::vector<std::string> names;
   for (const NewTenant& tenant : tenants) {
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
   }
-  std::optional<std::string> settled;
   std::vector<pq::Message> messages;
   messages.push_back(
       // The home stays one until this is committed.
@@ -189,16 +188,35 @@ std::optional<std::string> TenantRegistry::settle(const std::vector<NewTenant>& 
               "metadata, runtime_role) SELECT w.slug, w.name, $3::pg_catalog.text, 'rows', h.name, "
               "'ready', $4::pg_catalog.jsonb, NULLIF($6::pg_catalog.text, '') "
               "FROM home h CROSS JOIN ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
-              "pg_catalog.unnest($2::pg_catalog.text[])) AS w (slug, name) RETURNING schema_name",
+              "pg_catalog.unnest($2::pg_catalog.text[])) AS w (slug, name) "
+              "RETURNING schema_name, slug, id",
        .values = {array_of(slugs), array_of(names), traits.tier, traits.metadata, home,
                   traits.runtime_role},
-       .on_row = [&settled](const pq::Row& row) { settled = std::string(row.text(0)); }});
+       .on_row = [&settled](const pq::Row& row) {
+         settled.home = row.text(0);
+         settled.ids.emplace_back(row.text(1), row.text(2));
+       }});
+  return components_.checked(registry_component(), std::move(messages));
+}
+
+void TenantRegistry::explain_settling(const pq::ServerError& error) {
   try {
-    components_.write(registry_component(), std::move(messages));
-  } catch (const pq::ServerError& error) {
-    explain_refusal(error);
+    Components::explain(error, registry_component());
+  } catch (const pq::ServerError& unexplained) {
+    explain_refusal(unexplained);
   }
-  return settled;
+}
+
+std::optional<std::string> TenantRegistry::settle(const std::vector<NewTenant>& tenants,
+                                                  const TenantTraits& traits,
+                                                  const std::string& home) {
+  Settled settled;
+  try {
+    components_.run(settle_along(tenants, traits, home, settled));
+  } catch (const pq::ServerError& error) {
+    explain_settling(error);
+  }
+  return settled.home.empty() ? std::nullopt : std::optional(settled.home);
 }
 
 void TenantRegistry::finish(const std::vector<std::string>& slugs, const std::string& run_id) {

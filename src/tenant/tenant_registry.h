@@ -93,6 +93,16 @@ class TenantRegistry {
   /// registered, where no such home is ready. Throws UsageError for slugs that are taken.
   std::optional<std::string> settle(const std::vector<NewTenant>& tenants,
                                     const TenantTraits& traits, const std::string& home);
+  /// The same as part of somebody else's transaction, with what is learned of the tenants: their
+  /// ids in `settled`, by slug. What the server says against it is for explain_settling().
+  struct Settled {
+    std::string home;  ///< empty: no such home is ready
+    std::vector<std::pair<std::string, std::string>> ids;
+  };
+  std::vector<pq::Message> settle_along(const std::vector<NewTenant>& tenants,
+                                        const TenantTraits& traits, const std::string& home,
+                                        Settled& settled);
+  [[noreturn]] static void explain_settling(const pq::ServerError& error);
   /// From provisioning to ready, of those that this run registered.
   void finish(const std::vector<std::string>& slugs, const std::string& run_id);
   /// Removes the rows of those that this run registered and that never became ready.
