@@ -45,7 +45,7 @@ FleetRoleNames complete_names(const Context& context, FleetRoles& roles, FleetRo
 
 ExitCode show_roles_plan(const Context& context, const RolesOptions& options,
                          std::vector<FleetRoleStep> steps, const FleetRoleFacts& facts) {
-  for (FleetRoleStep& step : plan_reading(facts, context.settings.version_table))
+  for (FleetRoleStep& step : plan_reading(facts))
     steps.push_back(std::move(step));
   if (context.is_json())
     write_roles_plan_json(*context.out, steps, facts.owner.name);
@@ -57,14 +57,14 @@ ExitCode show_roles_plan(const Context& context, const RolesOptions& options,
 }
 
 // A schema that is dropped meanwhile takes its batch along: the others are read anew.
-std::size_t let_all_read(FleetRoles roles, const FleetRoleNames& names, std::string_view table) {
+std::size_t let_all_read(FleetRoles roles, const FleetRoleNames& names) {
   constexpr int most_tries = 5;
   std::size_t count = 0;
   for (int tries = 1;; ++tries) {
     const FleetRoleFacts facts = roles.read(names);
     try {
       std::size_t left = facts.unreadable.size();
-      for (const FleetRoleStep& step : plan_reading(facts, table)) {
+      for (const FleetRoleStep& step : plan_reading(facts)) {
         roles.run({step}, names.owner);
         const std::size_t done = std::min(left, tables_at_a_time);
         count += done;
@@ -99,7 +99,7 @@ void settle_databases(const Context& acting, Session& session, const FleetRoleNa
       throw Error("the roles are not on that server");
     try {
       roles.run(plan_connecting(facts), names.owner);
-      let_all_read(roles, names, settings.version_table);
+      let_all_read(roles, names);
     } catch (const UsageError& error) {
       // A translation: what one database does not allow keeps nobody else from it.
       throw Error(error.what(), error.hint());
@@ -130,7 +130,7 @@ ExitCode run_roles_install(const Context& context, const RolesOptions& options) 
     roles.run(steps, names.owner);
   for (const FleetRoleStep& step : steps)
     result.done.push_back(step.what);
-  result.tables = let_all_read(roles, names, context.settings.version_table);
+  result.tables = let_all_read(roles, names);
   const Context acting = as_owner(context, names.owner);
   Session owner(acting);
   settle_databases(acting, owner, names, result);

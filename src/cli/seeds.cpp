@@ -179,6 +179,7 @@ SiteSession& Seeder::connect(const Site& site) {
 SeedOutcome Seeder::attempt(const Site& site, const Beginning& beginning, bool& is_done) {
   SiteSession& connection = connect(site);
   MigrateOptions options = migrate_options(context_.settings, session_.run_id());
+  options.table.readers = session_.status_roles();
   options.server_version = connection.server_version();
   options.direct = !session_.via_pooler();
   SeedRun run(connection.pipeline(), options, work_.values, [] { return signal_count() > 0; });

@@ -53,7 +53,9 @@ VersionTable TenantMover::version_table(const MovePlace& place, const std::strin
 }
 
 SeedTable TenantMover::seed_table(const MovePlace& place) const {
-  return {SchemaName::existing(place.schema), table_options(context_.settings, session_.run_id())};
+  TableOptions options = table_options(context_.settings, session_.run_id());
+  options.readers = session_.status_roles();
+  return {SchemaName::existing(place.schema), std::move(options)};
 }
 
 RegisteredTenant TenantMover::find(const std::string& name) {
@@ -190,8 +192,9 @@ void TenantMover::carry_seeds(const TenantMove& move, MoveTransactions& transact
     case SeedTable::Found::none: {
       std::vector<std::string> grantees;
       there.run(target.create(grantees));
-      if (!grantees.empty())
-        there.run(target.close_to(grantees));
+      auto rights = target.settle(grantees);
+      if (!rights.empty())
+        there.run(std::move(rights));
       break;
     }
     case SeedTable::Found::ours:

@@ -45,10 +45,12 @@ const pq::ServerFields* error_of(const pq::FlightAnswer& answer, std::size_t& in
   return nullptr;
 }
 
-void put_back(std::vector<pq::Message>& messages) {
-  messages.push_back({.sql = "SELECT pg_catalog.set_config('session_authorization', NULL, false), "
-                             "pg_catalog.set_config('role', NULL, false), "
-                             "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"});
+void put_back(std::vector<pq::Message>& messages, const MigrateOptions& options) {
+  messages.push_back(
+      {.sql = fmt::format("SELECT pg_catalog.set_config('session_authorization', NULL, false), "
+                          "pg_catalog.set_config('role', NULL, false){}, "
+                          "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)",
+                          pq::and_act_as(options.role, !options.direct))});
 }
 
 }  // namespace
@@ -63,7 +65,10 @@ SeedRun::SeedRun(pq::Pipeline& pipeline, const MigrateOptions& options, const Se
     : pipeline_(pipeline), options_(options), values_(values), is_stopped_(std::move(is_stopped)) {
   std::vector<pq::Message> messages;
   messages.push_back({.sql = std::string(begin_seeds)});
-  messages.push_back({.sql = "SET LOCAL search_path = pg_catalog, pg_temp"});
+  messages.push_back(
+      {.sql =
+           fmt::format("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true){}",
+                       pq::and_act_as(options.role, true))});
   run(std::move(messages));
 }
 
@@ -135,7 +140,7 @@ void SeedRun::enter(const SeedTarget& target, const SeedTable& table, SeedTable:
 void SeedRun::make_table(const SeedTable& table) {
   std::vector<std::string> grantees;
   for (const bool closes : {false, true}) {
-    std::vector<pq::Message> messages = closes ? table.close_to(grantees) : table.create(grantees);
+    std::vector<pq::Message> messages = closes ? table.settle(grantees) : table.create(grantees);
     if (messages.empty()) {
       return;
     }
@@ -186,7 +191,7 @@ void SeedRun::apply(const SeedTarget& target, const SeedTable& table, const Revi
   for (const sql::Statement& statement : statements) {
     messages.push_back({.sql = section.script.rendered(statement, variables)});
   }
-  put_back(messages);
+  put_back(messages, options_);
   messages.push_back(table.untouched(target.key(), seed));
   std::size_t index = 0;
   const pq::FlightAnswer answer = send(std::move(messages));
@@ -261,7 +266,7 @@ void SeedRun::commit() {
     std::vector<pq::Message> discard;
     discard.push_back(VersionTable::discard());
     run(std::move(discard));
-    run(pq::session_settings(options_.server_version));
+    run(pq::session_settings(options_.server_version, 0, options_.role));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "pq/transaction.h"
 #include "tenant/fleet.h"
+#include "tenant/fleet_roles.h"
 #include "tenant/own_tables.h"
 
 namespace tenantctl {
@@ -74,10 +75,13 @@ std::vector<pq::Message> SeedTable::create(std::vector<std::string>& grantees) c
   return messages;
 }
 
-std::vector<pq::Message> SeedTable::close_to(const std::vector<std::string>& grantees) const {
+std::vector<pq::Message> SeedTable::settle(const std::vector<std::string>& grantees) const {
   std::vector<pq::Message> messages;
   for (const std::string& grantee : grantees) {
     messages.push_back({.sql = fmt::format("REVOKE ALL ON TABLE {} FROM {}", table_, grantee)});
+  }
+  if (!options_.readers.empty()) {
+    messages.push_back({.sql = grant_reading(options_.readers, schema_.text(), name_)});
   }
   return messages;
 }

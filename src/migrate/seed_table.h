@@ -32,9 +32,10 @@ class SeedTable {
   enum class Found { none, ours, foreign };
   /// Whether it is there and may be trusted, as a version table is.
   pq::Message look(Found& found) const;
-  /// Makes it; whom default privileges let in arrives in `grantees`, for close_to().
+  /// Makes it; whom default privileges let in arrives in `grantees`, for settle().
   std::vector<pq::Message> create(std::vector<std::string>& grantees) const;
-  std::vector<pq::Message> close_to(const std::vector<std::string>& grantees) const;
+  /// Nobody of these may use it, and TableOptions::readers may read it.
+  std::vector<pq::Message> settle(const std::vector<std::string>& grantees) const;
 
   /// By name; they arrive in `seeds`.
   pq::Message read(const std::string& tenant, std::vector<AppliedSeed>& seeds) const;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "pq/server_error.h"
 #include "pq/transaction.h"
+#include "tenant/own_tables.h"
 
 namespace tenantctl {
 namespace {
@@ -117,31 +118,35 @@ pq::Message read_own_schema(FleetRoleFacts& facts) {
 
 // Who was dropped is nobody's to read; those rights come back with the tenant.
 pq::Message read_version_tables(FleetRoleFacts& facts, const std::string& version_table) {
-  return {
-      .sql =
-          "SELECT n.nspname, pg_catalog.pg_get_userbyid(c.relowner), s.oid IS NOT NULL "
-          "AND pg_catalog.has_schema_privilege(s.oid, n.oid, 'USAGE') "
-          "AND pg_catalog.has_table_privilege(s.oid, c.oid, 'SELECT') "
-          "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-          "LEFT JOIN pg_catalog.pg_roles s ON s.rolname::pg_catalog.text = $2 "
-          "WHERE c.relname = $1::pg_catalog.name AND c.relkind = 'r' AND c.relpersistence = 'p' "
-          "AND n.nspname !~ '^tenantctl_dropped_' ORDER BY n.nspname COLLATE pg_catalog.\"C\"",
-      .values = {version_table, facts.status.name},
-      .on_row = [&facts](const pq::Row& row) {
-        const std::string owner(row.text(1));
-        if (owner != facts.owner.name) {
-          auto at = std::ranges::find(facts.strangers, owner,
-                                      &std::pair<std::string, std::size_t>::first);
-          if (at == facts.strangers.end()) {
-            at = facts.strangers.insert(at, {owner, 0});
-          }
-          ++at->second;
-        } else if (row.text(2) == "t") {
-          ++facts.readable;
-        } else {
-          facts.unreadable.emplace_back(row.text(0));
-        }
-      }};
+  return {.sql =
+              "SELECT n.nspname, pg_catalog.pg_get_userbyid(c.relowner), s.oid IS NOT NULL "
+              "AND pg_catalog.has_schema_privilege(s.oid, n.oid, 'USAGE') "
+              "AND pg_catalog.has_table_privilege(s.oid, c.oid, 'SELECT'), c.relname "
+              "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+              "LEFT JOIN pg_catalog.pg_roles s ON s.rolname::pg_catalog.text = $2 "
+              "WHERE c.relname = ANY ($1::pg_catalog.name[]) AND c.relkind = 'r' AND "
+              "c.relpersistence = 'p' "
+              "AND n.nspname !~ '^tenantctl_dropped_' ORDER BY n.nspname COLLATE pg_catalog.\"C\", "
+              "c.relname",
+          .values = {own_tables(version_table), facts.status.name},
+          .on_row = [&facts, version_table](const pq::Row& row) {
+            const std::string owner(row.text(1));
+            const bool is_seeds = row.text(3) != version_table;
+            if (owner != facts.owner.name) {
+              if (is_seeds)
+                return;
+              auto at = std::ranges::find(facts.strangers, owner,
+                                          &std::pair<std::string, std::size_t>::first);
+              if (at == facts.strangers.end()) {
+                at = facts.strangers.insert(at, {owner, 0});
+              }
+              ++at->second;
+            } else if (row.text(2) == "t") {
+              facts.readable += is_seeds ? 0 : 1;
+            } else {
+              facts.unreadable.push_back({std::string(row.text(0)), std::string(row.text(3))});
+            }
+          }};
 }
 
 std::string words(const std::vector<std::string>& list) {
@@ -207,11 +212,21 @@ void add_role(std::vector<FleetRoleStep>& steps, const FleetRole& role, const Fl
   throw error;
 }
 
-std::string members(const std::vector<std::string>& schemas, std::size_t first,
-                    std::string_view behind) {
+using OwnTable = FleetRoleFacts::OwnTable;
+
+std::string schemas_of(const std::vector<OwnTable>& tables, std::size_t first) {
   std::string text;
-  for (std::size_t i = first; i < std::min(first + tables_at_a_time, schemas.size()); ++i) {
-    text += (text.empty() ? "" : ", ") + quote_identifier(schemas[i]) + std::string(behind);
+  for (std::size_t i = first; i < std::min(first + tables_at_a_time, tables.size()); ++i) {
+    text += (text.empty() ? "" : ", ") + quote_identifier(tables[i].schema);
+  }
+  return text;
+}
+
+std::string names_of(const std::vector<OwnTable>& tables, std::size_t first) {
+  std::string text;
+  for (std::size_t i = first; i < std::min(first + tables_at_a_time, tables.size()); ++i) {
+    text += (text.empty() ? "" : ", ") + quote_identifier(tables[i].schema) + "." +
+            quote_identifier(tables[i].name);
   }
   return text;
 }
@@ -408,18 +423,15 @@ std::vector<FleetRoleStep> plan_connecting(const FleetRoleFacts& facts) {
   return steps;
 }
 
-std::vector<FleetRoleStep> plan_reading(const FleetRoleFacts& facts,
-                                        std::string_view version_table) {
+std::vector<FleetRoleStep> plan_reading(const FleetRoleFacts& facts) {
   const std::string status = quote_identifier(facts.status.name);
   std::vector<FleetRoleStep> steps;
   for (std::size_t i = 0; i < facts.unreadable.size(); i += tables_at_a_time) {
     steps.push_back(
         {.what = fmt::format("{} reads version tables", escaped_name(facts.status.name)),
-         .sql = {fmt::format("GRANT USAGE ON SCHEMA {} TO {}", members(facts.unreadable, i, ""),
+         .sql = {fmt::format("GRANT USAGE ON SCHEMA {} TO {}", schemas_of(facts.unreadable, i),
                              status),
-                 fmt::format("GRANT SELECT ON TABLE {} TO {}",
-                             members(facts.unreadable, i,
-                                     "." + quote_identifier(std::string(version_table))),
+                 fmt::format("GRANT SELECT ON TABLE {} TO {}", names_of(facts.unreadable, i),
                              status)},
          .as_owner = true});
   }
@@ -438,7 +450,7 @@ std::vector<std::string> find_amiss(const FleetRoleFacts& facts) {
   if (facts.status.is_there && !facts.unreadable.empty()) {
     amiss.push_back(fmt::format(
         "{} that {} may not read, {} the first", counted(facts.unreadable.size(), "version table"),
-        escaped_name(facts.status.name), escaped_name(facts.unreadable.front())));
+        escaped_name(facts.status.name), escaped_name(facts.unreadable.front().schema)));
   }
   return amiss;
 }

@@ -40,15 +40,19 @@ struct FleetRoleFacts {
   FleetRole owner;
   FleetRole migrator;
   FleetRole status;
-  bool migrator_acts = false;           ///< may become the owner
-  bool migrator_is_owner = false;       ///< has the owner's rights without becoming it
-  bool login_acts = false;              ///< who is connected may become the owner
-  bool owner_creates = false;           ///< schemas, and temporary tables, in the database
-  std::string schema_owner;             ///< of schema tenantctl; empty: there is none
-  bool status_sees = false;             ///< what is in schema tenantctl
-  bool status_will_see = false;         ///< what the owner makes there
-  std::vector<std::string> unreadable;  ///< schemas whose version table status may not read
-  std::size_t readable = 0;             ///< how many it may
+  bool migrator_acts = false;      ///< may become the owner
+  bool migrator_is_owner = false;  ///< has the owner's rights without becoming it
+  bool login_acts = false;         ///< who is connected may become the owner
+  bool owner_creates = false;      ///< schemas, and temporary tables, in the database
+  std::string schema_owner;        ///< of schema tenantctl; empty: there is none
+  bool status_sees = false;        ///< what is in schema tenantctl
+  bool status_will_see = false;    ///< what the owner makes there
+  struct OwnTable {
+    std::string schema;
+    std::string name;
+  };
+  std::vector<OwnTable> unreadable;  ///< version tables, and those of seeds, closed to status
+  std::size_t readable = 0;          ///< how many version tables it may read
   /// Version tables of roles besides the owner: whose, and how many.
   std::vector<std::pair<std::string, std::size_t>> strangers;
 };
@@ -96,10 +100,9 @@ class FleetRoles {
 std::vector<FleetRoleStep> plan_roles(const FleetRoleFacts& facts, bool without_execute);
 /// What the migrating and the status role need to get into this database.
 std::vector<FleetRoleStep> plan_connecting(const FleetRoleFacts& facts);
-/// A step for each so many version tables that the status role may not read yet; each is a
+/// A step for each so many tables that the status role may not read yet; each is a
 /// transaction of its own, for the server's lock table's sake.
-std::vector<FleetRoleStep> plan_reading(const FleetRoleFacts& facts,
-                                        std::string_view version_table);
+std::vector<FleetRoleStep> plan_reading(const FleetRoleFacts& facts);
 /// What is not as it should be, a sentence each.
 std::vector<std::string> find_amiss(const FleetRoleFacts& facts);
 
