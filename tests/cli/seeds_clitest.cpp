@@ -252,12 +252,14 @@ TEST_SUITE("cli/seeds") {
     SeedProject project;
     project.must({"tenant", "create", "acme", "--param", "email=x"});
     project.must({"tenant", "rename", "acme", "acme2"});
-    project.must({"tenant", "clone", "acme2", "copy"});
+    const bool copies = has_fitting_pg_dump(project);
+    if (copies)
+      project.must({"tenant", "clone", "acme2", "copy"});
     project.must({"tenant", "drop", "acme2", "--yes"});
     project.must({"tenant", "undrop", "acme2"});
     CHECK(fault(project.run({"tenant", "seed", "--all", "--param", "email=y"}), 0,
-                {"unchanged: 2 tenants\n"}) == "");
-    CHECK(project.record_count("copy") == "1");
+                {copies ? "unchanged: 2 tenants\n" : "unchanged: 1 tenant\n"}) == "");
+    CHECK(project.record_count(copies ? "copy" : "acme2") == "1");
   }
 
   TEST_CASE("moved, a tenant is not seeded again; erased, it takes its record along") {
