@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <ostream>
 #include <thread>
 
@@ -31,8 +30,11 @@ std::string variable_of_parameter(const std::string& name) {
 // The line end that an editor leaves is not part of a secret.
 std::string text_of_file(const std::string& file) {
   std::ifstream input(file, std::ios::binary);
-  std::string value{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
-  if (!input.good() && !input.eof()) {
+  // One more than a value may have: what it is of, a device say, may have no end.
+  std::string value(longest_value + 1, '\0');
+  input.read(value.data(), static_cast<std::streamsize>(value.size()));
+  value.resize(static_cast<std::size_t>(input.gcount()));
+  if (!input.is_open() || input.bad()) {
     throw UsageError(fmt::format("the file {} of a --param cannot be read", escaped_name(file)),
                      "--param NAME=@FILE reads the value from a file; @@ is one @ of the value.");
   }
@@ -206,7 +208,11 @@ SeedOutcome Seeder::run(const Site& site, const Beginning& beginning, bool& is_d
                   : failed.verdict() == Verdict::contention && tries < context_.settings.tries;
       if (is_busy && !again)
         throw UnavailableError(failed.what(), "Wait until the other run ends.");
-      if (!again || signal_count() > 0)
+      if (signal_count() > 0) {
+        throw InterruptedError(fmt::format("interrupted: {}", failed.what()),
+                               "Nothing of this transaction was kept.");
+      }
+      if (!again)
         throw;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -237,6 +243,13 @@ void Seeder::seed_made(Report& report, const TargetOf& target_of) {
         seed(site, target);
     } catch (const SeedFailed& failed) {
       fail(schema, failed.failure());
+    } catch (const InterruptedError& error) {
+      report.interrupted = true;
+      fail(schema, {.message = error.what(),
+                    .hint = error.hint(),
+                    .sqlstate = {},
+                    .revision = {},
+                    .place = std::nullopt});
     } catch (const Error& error) {
       // A translation: one tenant has failed, and is taken away again as others are.
       fail(schema, {.message = fmt::format("cannot be seeded: {}", error.what()),

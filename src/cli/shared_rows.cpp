@@ -213,7 +213,16 @@ ExitCode create_rows_tenants(const Context& context, const Folders& folders, con
     if (only_shows || code != ExitCode::ok)
       return code;
     created.home_is_new = true;
-    home = settle(wanted);
+    try {
+      home = settle(wanted);
+    } catch (const Error&) {
+      if (!context.settings.quiet) {
+        *context.err << fmt::format(
+            "tenantctl: notice: home {} was made and stays, empty: --home {} uses it\n",
+            escaped_name(wanted), escaped_name(wanted));
+      }
+      throw;
+    }
   }
   if (!home) {
     throw Error("the home of shared rows went away while tenants were registered",

@@ -208,6 +208,7 @@ ExitCode run_export(const Context& context, const CopyOptions& options) {
       file.finish({.slug = tenant.row ? tenant.row->slug : "",
                    .schema = tenant.schema,
                    .version_table = context.settings.version_table,
+                   .runtime_role = tenant.row ? tenant.row->runtime_role : "",
                    .mark = snapshot.mark,
                    .created_at = snapshot.at,
                    .tool_version = TENANTCTL_VERSION,
@@ -320,14 +321,15 @@ CopyScript script_of(const Context& context, const CopyOptions& options, const s
 }
 
 // The copy must not be open to whom the source alone belongs.
-void keep_grants_apart(const Context& context, const Named& source, CopyOptions& options) {
-  if (options.without_grants || !source.row || source.row->runtime_role.empty())
+void keep_grants_apart(const Context& context, const std::string& tenant, const std::string& role,
+                       CopyOptions& options) {
+  if (options.without_grants || role.empty())
     return;
   options.without_grants = true;
   if (!context.settings.quiet) {
     *context.err << fmt::format(
         "tenantctl: notice: {} has a runtime role of its own: its grants are not copied\n",
-        source.row->slug);
+        escaped_name(tenant));
   }
 }
 
@@ -339,7 +341,8 @@ ExitCode run_clone(const Context& context, const CopyOptions& given) {
   Session session(context);
   TenantRegistry registry = tenant_registry(context, session);
   const Named source = find_source(context, session, registry, options.name);
-  keep_grants_apart(context, source, options);
+  if (source.row)
+    keep_grants_apart(context, source.row->slug, source.row->runtime_role, options);
   const VersionTable table(SchemaName::existing(source.schema),
                            table_options(context.settings, session.run_id()));
   HeldSchema held(direct_options(context, session), table, session.deadline());
@@ -369,6 +372,7 @@ ExitCode run_import(const Context& context, const CopyOptions& given) {
   const std::string from = SchemaName::existing(file.header.schema).text();
   if (options.to.empty())
     options.to = from;
+  keep_grants_apart(context, file.header.slug, file.header.runtime_role, options);
   if (file.header.version_table != context.settings.version_table) {
     throw UsageError(fmt::format("the file's version table is {}, not {}",
                                  escaped_name(file.header.version_table),

@@ -220,6 +220,10 @@ void TenantMover::erase_rows(const TenantMove& move, const MovePlace& place) {
 
 // Removes what the tenant has in a place where it does not live.
 void TenantMover::clear(const TenantMove& move, const MovePlace& place) {
+  // The door of a database that the tenant goes on living in was shut: it does not wait until all
+  // the rest is gone.
+  if (place != move.source)
+    open(move.source);
   if (place.is_home()) {
     erase_rows(move, place);
   } else if (place.is_here()) {
@@ -227,9 +231,6 @@ void TenantMover::clear(const TenantMove& move, const MovePlace& place) {
   } else {
     drop_database(move, place);
   }
-  // The door of a database that the tenant goes on living in was shut.
-  if (place != move.source)
-    open(move.source);
 }
 
 }  // namespace tenantctl::cli

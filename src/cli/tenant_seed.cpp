@@ -174,6 +174,9 @@ TenantResult seed_one(Seeder& seeder, const Seeded& one) {
   } catch (const SeedFailed& failed) {
     // A translation: the line of results has room for the place, too.
     throw Error(failed.what() + place_text(failed.place()), failed.hint());
+  } catch (const pq::ConnectionLost& lost) {
+    // A translation: the next tenant has a connection made anew, and only if that fails it is over.
+    throw Error(lost.what(), lost.hint());
   }
 }
 

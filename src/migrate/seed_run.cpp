@@ -45,6 +45,41 @@ const pq::ServerFields* error_of(const pq::FlightAnswer& answer, std::size_t& in
   return nullptr;
 }
 
+std::string with_escapes(std::string_view value, std::string_view escaped, char escape) {
+  std::string text;
+  for (const char c : value) {
+    if (escaped.find(c) != std::string_view::npos) {
+      text += escape;
+    }
+    text += c;
+  }
+  return text;
+}
+
+// A message may quote a piece of a value alone: the token of a JSON text that is wrong.
+std::string without_pieces(std::string text, const SeedValues& values) {
+  constexpr std::size_t shortest = 3;
+  std::size_t from = text.find('"');
+  while (from != std::string::npos) {
+    const std::size_t to = text.find('"', from + 1);
+    if (to == std::string::npos) {
+      break;
+    }
+    const std::string piece = text.substr(from + 1, to - from - 1);
+    const auto holder = std::ranges::find_if(values, [&piece](const auto& value) {
+      return piece.size() >= shortest && value.second.find(piece) != std::string::npos;
+    });
+    if (holder != values.end()) {
+      const std::string shown = fmt::format("\"<{}>\"", holder->first);
+      text.replace(from, to - from + 1, shown);
+      from = text.find('"', from + shown.size());
+    } else {
+      from = text.find('"', to + 1);
+    }
+  }
+  return text;
+}
+
 void put_back(std::vector<pq::Message>& messages, const MigrateOptions& options) {
   messages.push_back(
       {.sql = fmt::format("SELECT pg_catalog.set_config('session_authorization', NULL, false), "
@@ -201,8 +236,8 @@ void SeedRun::apply(const SeedTarget& target, const SeedTable& table, const Revi
   }
   const bool is_its_own = index >= first && index < first + statements.size();
   const auto refusal = is_its_own ? std::nullopt : own_refusal(*error);
-  const std::string text = (refusal ? std::string(refusal->message) : error->message) +
-                           (error->detail.empty() ? "" : ": " + error->detail);
+  const std::string text =
+      (refusal ? std::string(refusal->message) : error->message) + detail_of(*error);
   throw SeedFailed(
       verdict_of(*error, is_its_own ? Part::statement : Part::close),
       {.message = fmt::format("seed {} failed: {}", seed.title(), without_values(text)),
@@ -270,29 +305,45 @@ void SeedRun::commit() {
   }
 }
 
-// Whatever the server quotes, a value is not for logs. What is shorter stands everywhere.
+// DETAIL quotes rows, and cuts what is long in them: no value is found there again.
+std::string SeedRun::detail_of(const pq::ServerFields& error) const {
+  if (error.detail.empty()) {
+    return "";
+  }
+  return values_.empty() ? ": " + error.detail : " (its DETAIL may quote parameters: not shown)";
+}
+
+// Whatever the server quotes, a value is not for logs. What is shorter stands everywhere. A value
+// that holds another goes first; JSON and literals write some of its bytes otherwise.
 std::string SeedRun::without_values(std::string text) const {
   constexpr std::size_t shortest = 3;
+  std::vector<std::pair<std::string, std::string>> hidden;
   for (const auto& [name, value] : values_) {
     if (value.size() < shortest) {
       continue;
     }
-    const std::string shown = fmt::format("<{}>", name);
+    for (const std::string& form :
+         {value, with_escapes(value, "\\\"", '\\'), with_escapes(value, "'", '\'')}) {
+      hidden.emplace_back(form, fmt::format("<{}>", name));
+    }
+  }
+  std::ranges::stable_sort(hidden, [](const auto& one, const auto& other) {
+    return one.first.size() > other.first.size();
+  });
+  for (const auto& [value, shown] : hidden) {
     for (std::size_t at = text.find(value); at != std::string::npos;
          at = text.find(value, at + shown.size())) {
       text.replace(at, value.size(), shown);
     }
   }
-  return text;
+  return without_pieces(std::move(text), values_);
 }
 
 void SeedRun::fail(const pq::ServerFields& error, Part part) const {
   const auto refusal = own_refusal(error);
   const bool is_ours = part != Part::commit && refusal;
-  std::string text = is_ours ? std::string(refusal->message) : error.message;
-  if (!error.detail.empty()) {
-    text += ": " + error.detail;
-  }
+  const std::string text =
+      (is_ours ? std::string(refusal->message) : error.message) + detail_of(error);
   const bool is_unversioned = is_ours && refusal->code == refusal::moved;
   throw SeedFailed(
       verdict_of(error, part),

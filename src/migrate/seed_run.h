@@ -79,6 +79,7 @@ class SeedRun {
   void make_table(const SeedTable& table);
   void apply(const SeedTarget& target, const SeedTable& table, const Revision& seed);
   pq::Message parameters(const SeedTarget& target, const Revision& seed) const;
+  std::string detail_of(const pq::ServerFields& error) const;
   std::string without_values(std::string text) const;
   [[noreturn]] void fail(const pq::ServerFields& error, Part part) const;
 

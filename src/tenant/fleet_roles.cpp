@@ -42,7 +42,13 @@ pq::Message read_role(FleetRole& role, const std::string& owner) {
               "WHERE m.member = r.oid AND g.rolname <> $2::pg_catalog.name), ''), "
               "pg_catalog.shobj_description(r.oid, 'pg_authid') IS NOT DISTINCT FROM "
               "'tenantctl: ' || $3 || ' role of database ' || pg_catalog.current_database(), "
-              "pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT') "
+              "pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT'), "
+              "COALESCE((SELECT pg_catalog.string_agg(x.rolname, E'\\n' ORDER BY x.rolname) "
+              "FROM pg_catalog.pg_roles x WHERE x.oid <> r.oid AND NOT r.rolsuper "
+              "AND pg_catalog.pg_has_role(r.oid, x.oid, 'MEMBER') AND (x.rolsuper "
+              "OR x.rolbypassrls OR x.rolreplication OR x.rolname = ANY "
+              "('{pg_execute_server_program,pg_read_server_files,pg_write_server_files,"
+              "pg_read_all_data,pg_write_all_data}'::pg_catalog.name[]))), '') "
               "FROM pg_catalog.pg_roles r WHERE r.rolname::pg_catalog.text = $1",
           .values = {role.name, owner, role.purpose},
           .on_row = [&role](const pq::Row& row) {
@@ -53,6 +59,7 @@ pq::Message read_role(FleetRole& role, const std::string& owner) {
             split_into(role.groups, row.text(3));
             role.is_made = row.text(4) == "t";
             role.may_connect = row.text(5) == "t";
+            split_into(role.reaches, row.text(6));
           }};
 }
 
@@ -70,6 +77,19 @@ pq::Message read_membership(FleetRoleFacts& facts) {
             facts.migrator_acts = row.text(0) == "t";
             facts.migrator_is_owner = row.text(1) == "t";
           }};
+}
+
+// Who may use a schema and execute such a function does there what its owner may.
+pq::Message read_definers(FleetRoleFacts& facts, const std::string& version_table) {
+  return {.sql =
+              "SELECT n.nspname || '.' || p.proname FROM pg_catalog.pg_proc p "
+              "JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace "
+              "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $1 "
+              "JOIN pg_catalog.pg_roles s ON s.rolname::pg_catalog.text = $2 "
+              "WHERE p.prosecdef AND NOT s.rolsuper "
+              "AND pg_catalog.has_function_privilege(s.oid, p.oid, 'EXECUTE') ORDER BY 1",
+          .values = {version_table, facts.status.name},
+          .on_row = [&facts](const pq::Row& row) { facts.definers.emplace_back(row.text(0)); }};
 }
 
 pq::Message read_owner_rights(FleetRoleFacts& facts) {
@@ -164,6 +184,10 @@ std::vector<std::string> dangers_of(const FleetRole& role, const FleetRoleFacts&
     if (role.purpose != "owner" || (power != "CREATEROLE" && power != "CREATEDB")) {
       dangers.push_back(fmt::format("role {} has {}", escaped_name(role.name), power));
     }
+  }
+  if (!role.reaches.empty()) {
+    dangers.push_back(fmt::format("role {} may act as {}, which may do too much",
+                                  escaped_name(role.name), words(role.reaches)));
   }
   const bool inherits_all =
       role.purpose == "migrator" &&
@@ -337,9 +361,12 @@ FleetRoleNames FleetRoles::complete(FleetRoleNames names) {
 FleetRoleFacts FleetRoles::read(const FleetRoleNames& names) {
   FleetRoleFacts facts;
   facts.server_version = pipeline_.connection().server_version();
-  facts.owner = {.name = names.owner, .purpose = "owner", .powers = {}, .groups = {}};
-  facts.migrator = {.name = names.migrator, .purpose = "migrator", .powers = {}, .groups = {}};
-  facts.status = {.name = names.status, .purpose = "status", .powers = {}, .groups = {}};
+  facts.owner = {
+      .name = names.owner, .purpose = "owner", .powers = {}, .groups = {}, .reaches = {}};
+  facts.migrator = {
+      .name = names.migrator, .purpose = "migrator", .powers = {}, .groups = {}, .reaches = {}};
+  facts.status = {
+      .name = names.status, .purpose = "status", .powers = {}, .groups = {}, .reaches = {}};
   std::vector<pq::Message> messages;
   messages.push_back({.sql = "SELECT pg_catalog.current_database()",
                       .on_row = [&facts](const pq::Row& row) { facts.database = row.text(0); }});
@@ -351,6 +378,7 @@ FleetRoleFacts FleetRoles::read(const FleetRoleNames& names) {
   messages.push_back(read_owner_rights(facts));
   messages.push_back(read_own_schema(facts));
   messages.push_back(read_version_tables(facts, version_table_));
+  messages.push_back(read_definers(facts, version_table_));
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
   return facts;
 }
@@ -446,6 +474,13 @@ std::vector<std::string> find_amiss(const FleetRoleFacts& facts) {
     amiss.push_back(fmt::format("{} of {}, not of {}: the tool calls them foreign",
                                 counted(count, "version table"), escaped_name(owner),
                                 escaped_name(facts.owner.name)));
+  }
+  if (!facts.definers.empty()) {
+    amiss.push_back(
+        fmt::format("{} of the schemas that {} may use, and anybody call, with the owner's rights "
+                    "(SECURITY DEFINER), {} the first: REVOKE EXECUTE ON FUNCTION ... FROM PUBLIC",
+                    counted(facts.definers.size(), "function"), escaped_name(facts.status.name),
+                    escaped_name(facts.definers.front())));
   }
   if (facts.status.is_there && !facts.unreadable.empty()) {
     amiss.push_back(fmt::format(

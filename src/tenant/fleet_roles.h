@@ -28,8 +28,9 @@ struct FleetRole {
   bool is_made = false;  ///< by the tool, as its comment says
   bool may_log_in = false;
   bool inherits = false;
-  std::vector<std::string> powers;  ///< attributes besides: SUPERUSER, CREATEROLE, ...
-  std::vector<std::string> groups;  ///< whose member it is, the owner left out
+  std::vector<std::string> powers;   ///< attributes besides: SUPERUSER, CREATEROLE, ...
+  std::vector<std::string> groups;   ///< whose member it is, the owner left out
+  std::vector<std::string> reaches;  ///< roles it may act as that reach beyond any right
   bool may_connect = false;
 };
 
@@ -52,7 +53,9 @@ struct FleetRoleFacts {
     std::string name;
   };
   std::vector<OwnTable> unreadable;  ///< version tables, and those of seeds, closed to status
-  std::size_t readable = 0;          ///< how many version tables it may read
+  /// Functions with SECURITY DEFINER in tenants' schemas that status may execute.
+  std::vector<std::string> definers;
+  std::size_t readable = 0;  ///< how many version tables it may read
   /// Version tables of roles besides the owner: whose, and how many.
   std::vector<std::pair<std::string, std::size_t>> strangers;
 };

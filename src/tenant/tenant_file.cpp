@@ -66,6 +66,7 @@ std::string TenantFileHeader::text() const {
   add("slug", slug);
   add("schema", schema);
   add("version-table", version_table);
+  add("runtime-role", runtime_role);
   add("mark", mark);
   add("created-at", created_at);
   add("tool-version", tool_version);
@@ -101,6 +102,7 @@ TenantFileHeader TenantFileHeader::parse(std::string_view text) {
   TenantFileHeader header{.slug = values["slug"],
                           .schema = values["schema"],
                           .version_table = values["version-table"],
+                          .runtime_role = values["runtime-role"],
                           .mark = values["mark"],
                           .created_at = values["created-at"],
                           .tool_version = values["tool-version"],

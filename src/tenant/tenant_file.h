@@ -19,7 +19,8 @@ struct TenantFileHeader {
   std::string slug = {};  ///< empty without a registry
   std::string schema = {};
   std::string version_table = {};
-  std::string mark = {};  ///< of the version table: revision head and digest of the history
+  std::string runtime_role = {};  ///< as which the tenant's sessions worked; mostly empty
+  std::string mark = {};          ///< of the version table: revision head and digest of the history
   std::string created_at = {};
   std::string tool_version = {};
   int server_version = 0;  ///< 150018

@@ -181,6 +181,12 @@ TEST_SUITE("cli/tenant clone") {
                                  "', 'twin', 'USAGE') AND has_table_privilege('" + role +
                                  "', 'twin.a', 'SELECT') AND NOT has_schema_privilege('" + role +
                                  "', 'acme', 'USAGE')") == "t");
+    project.must({"tenant", "export", "twin", "--file", "twin.tenant"});
+    CHECK(fault(project.run({"tenant", "import", "twin.tenant", "--as", "other"}), 0,
+                {"twin has a runtime role of its own: its grants are not copied"}) == "");
+    CHECK(project.database.value("SELECT has_schema_privilege('" + role + "', 'other', 'USAGE') " +
+                                 "OR has_table_privilege('" + role + "', 'other.a', 'SELECT')") ==
+          "f");
     project.must({"tenant", "drop", "twin", "--purge", "--yes"});
     CHECK(project.database.value("SELECT count(*) FROM pg_roles WHERE rolname = '" + role + "'") ==
           "0");

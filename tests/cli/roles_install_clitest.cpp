@@ -190,11 +190,15 @@ TEST_SUITE("cli/roles, owner, migrator and status") {
       std::string attributes;
       std::string told;
     };
-    for (const Bad& bad : {Bad{"status", "LOGIN BYPASSRLS", "has BYPASSRLS"},
-                           Bad{"status", "LOGIN CREATEROLE", "has CREATEROLE"},
-                           Bad{"status", "LOGIN IN ROLE pg_monitor", "is a member of pg_monitor"},
-                           Bad{"owner", "SUPERUSER", "has SUPERUSER"},
-                           Bad{"migrator", "LOGIN NOINHERIT CREATEDB", "has CREATEDB"}}) {
+    for (const Bad& bad :
+         {Bad{"status", "LOGIN BYPASSRLS", "has BYPASSRLS"},
+          Bad{"status", "LOGIN CREATEROLE", "has CREATEROLE"},
+          Bad{"status", "LOGIN IN ROLE pg_monitor", "is a member of pg_monitor"},
+          Bad{"owner", "SUPERUSER", "has SUPERUSER"},
+          Bad{"owner", "IN ROLE pg_read_server_files", "may act as pg_read_server_files"},
+          Bad{"migrator", "LOGIN NOINHERIT IN ROLE pg_execute_server_program",
+              "may act as pg_execute_server_program"},
+          Bad{"migrator", "LOGIN NOINHERIT CREATEDB", "has CREATEDB"}}) {
       CAPTURE(bad.told);
       InstalledProject project;
       const std::string name = project.database.name() + "_" + bad.role;

@@ -153,6 +153,8 @@ TEST_SUITE("cli/seeds") {
     refused("plan", "is not NAME=VALUE");
     refused("tenant_id=x", "no seed that runs has a parameter tenant_id");
     refused("plan=@nowhere", "cannot be read");
+    refused("plan=@.", "cannot be read");
+    refused("plan=@/dev/zero", "is no UTF-8 text");
     refused("plan=\xFF", "is no UTF-8 text");
     CHECK(project.states() == "");
     CHECK_FALSE(project.has_schema("acme"));
@@ -201,7 +203,7 @@ TEST_SUITE("cli/seeds") {
                  "(current_setting('tenantctl.param_email'), '');");
     const ServerLog log;
     const auto run = project.run({"tenant", "create", "acme", "--param", "email=top-secret"});
-    CHECK(fault(run, 1, {"seed bad failed", "(<email>) already exists"}) == "");
+    CHECK(fault(run, 1, {"seed bad failed", "duplicate key", "not shown"}) == "");
     CHECK_FALSE(contains(run.out + run.err, "top-secret"));
     CHECK(project.database.value("SELECT count(*) FROM tenantctl.run_schema s WHERE s::text LIKE "
                                  "'%top-secret%'") == "0");
@@ -214,6 +216,33 @@ TEST_SUITE("cli/seeds") {
     project.must({"tenant", "create", "beta", "--param", "email=plainly-hidden"});
     CHECK(project.database.value("SELECT n FROM beta.seen") == "0");
     CHECK(log.lines("plainly-hidden").empty());
+  }
+
+  TEST_CASE("nor where the server cuts, quotes or writes them otherwise") {
+    SeedProject project;
+    const auto failing = [&project](const std::string& sql, const std::string& email,
+                                    const std::string& token) {
+      project.seed("cut", "-- tenantctl: param token\n" + sql);
+      const auto run = project.run(
+          {"tenant", "create", "acme", "--param", "email=" + email, "--param", "token=" + token});
+      CHECK(run.exit_code == 1);
+      return run.out + run.err;
+    };
+    const std::string setting = "current_setting('tenantctl.param_token')";
+    const std::string cut = failing(
+        "CREATE TABLE t (a text CHECK (length(a) < 50));\nINSERT INTO t VALUES (" + setting + ");",
+        "x@y", "tok-" + std::string(100, 'x'));
+    CHECK(contains(cut, "violates check constraint"));
+    CHECK_FALSE(contains(cut, "tok-xxx"));
+    const std::string escaped =
+        failing("DO $$ BEGIN RAISE EXCEPTION 'no %', to_json(" + setting + "); END $$;", "hun",
+                "hunter\"2");
+    CHECK(contains(escaped, "no \"<token>\""));
+    CHECK_FALSE(contains(escaped, "ter\\"));
+    const std::string piece =
+        failing("SELECT ('{' || " + setting + ")::json;", "x@y", "secretword rest");
+    CHECK(contains(piece, "invalid input syntax"));
+    CHECK_FALSE(contains(piece, "secretword"));
   }
 
   TEST_CASE("those that are there get what they lack, and one that fails stops no other") {
