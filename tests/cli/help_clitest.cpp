@@ -154,9 +154,8 @@ TEST_SUITE("cli/completion") {
 
     CHECK(complete(tool, {"tenantctl", "upg"}) == "upgrade upgrade-all\n");
     CHECK(complete(tool, {"tenantctl", "tenant", ""}) ==
-          "create list show rename drop undrop purge move adopt pool suspend resume archive export "
-          "import "
-          "clone --help --help-all\n");
+          "create list show rename drop undrop purge move adopt pool seed suspend resume archive "
+          "export import clone --help --help-all\n");
     CHECK(complete(tool, {"tenantctl", "tenant", "adopt", "--li"}) == "--like\n");
     CHECK(complete(tool, {"tenantctl", "upgrade-all", "--jobs", "4", "--dry"}) == "--dry-run\n");
     CHECK(complete(tool, {"tenantctl", "upgrade-all", "--cre"}) == "\n");
