@@ -117,7 +117,8 @@ std::string titles_of(const std::vector<const Revision*>& seeds) {
   return titles;
 }
 
-void fail(SchemaReport& schema, Failure failure) {
+void fail(Report& report, SchemaReport& schema, Failure failure) {
+  report.interrupted = report.interrupted || signal_count() > 0;
   schema.result = signal_count() > 0 ? Result::interrupted : Result::failed;
   schema.failure = std::make_unique<Failure>(std::move(failure));
 }
@@ -242,21 +243,15 @@ void Seeder::seed_made(Report& report, const TargetOf& target_of) {
       if (!work_.tenant.empty())
         seed(site, target);
     } catch (const SeedFailed& failed) {
-      fail(schema, failed.failure());
-    } catch (const InterruptedError& error) {
-      report.interrupted = true;
-      fail(schema, {.message = error.what(),
-                    .hint = error.hint(),
-                    .sqlstate = {},
-                    .revision = {},
-                    .place = std::nullopt});
+      fail(report, schema, failed.failure());
     } catch (const Error& error) {
       // A translation: one tenant has failed, and is taken away again as others are.
-      fail(schema, {.message = fmt::format("cannot be seeded: {}", error.what()),
-                    .hint = error.hint(),
-                    .sqlstate = {},
-                    .revision = {},
-                    .place = error.place()});
+      fail(report, schema,
+           {.message = fmt::format("cannot be seeded: {}", error.what()),
+            .hint = error.hint(),
+            .sqlstate = {},
+            .revision = {},
+            .place = error.place()});
     }
   }
 }

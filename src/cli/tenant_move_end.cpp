@@ -136,6 +136,9 @@ void TenantMover::go_back(TenantMove& move) {
       show.push_back({.sql = rename_table(move.source.schema, kept_version_table,
                                           context_.settings.version_table)});
     }
+    // With the registry's word, so that nobody finds the tenant's door shut behind a kill.
+    if (!move.source.is_here())
+      show.push_back(Databases::reopening(move.source.database));
     transactions.here().run(std::move(show));
     moves().settle(transactions.here(), move, move.source, TenantMove::Stage::undoing, move.sums);
     transactions.commit();

@@ -71,11 +71,14 @@ void Databases::open(const std::string& name) {
     run(fmt::format("GRANT CONNECT ON DATABASE {} TO {}", quote_identifier(name),
                     quote_identifier(guest)));
   }
-  run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
+  reopen(name);
 }
 
-void Databases::reopen(const std::string& name) {
-  run(fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true", quote_identifier(name)));
+void Databases::reopen(const std::string& name) { run(reopening(name).sql); }
+
+pq::Message Databases::reopening(const std::string& name) {
+  return {.sql = fmt::format("ALTER DATABASE {} WITH ALLOW_CONNECTIONS = true",
+                             quote_identifier(name))};
 }
 
 void Databases::rename(const std::string& from, const std::string& to) {

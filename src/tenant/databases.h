@@ -47,6 +47,8 @@ class Databases {
   void open(const std::string& name);
   /// Lets connections in again, with the rights that there are.
   void reopen(const std::string& name);
+  /// The same as a part of a transaction: its owner's, in any database of the server.
+  static pq::Message reopening(const std::string& name);
   /// Fails with 55006 while somebody is connected.
   void rename(const std::string& from, const std::string& to);
   /// How many sessions use it, but for our own; with `force` they are ended first, as far as we
