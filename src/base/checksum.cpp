@@ -21,7 +21,10 @@ void check(int answer) {
 void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  check(context_ ? EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) : 0);
+  // Looked for once: EVP_sha256() has libcrypto search its providers at each use.
+  static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  check(context_ && algorithm != nullptr ? EVP_DigestInit_ex(context_.get(), algorithm, nullptr)
+                                         : 0);
 }
 
 void Sha256::add(std::string_view bytes) {

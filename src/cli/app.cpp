@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -28,32 +30,58 @@ namespace {
 
 namespace fs = std::filesystem;
 
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App& app, Context& context);
+};
+
+// In the order in which the help lists them.
+constexpr std::array commands{Command{"init", add_init},
+                              Command{"revision", add_revision},
+                              Command{"upgrade", add_upgrade},
+                              Command{"upgrade-all", add_upgrade_all},
+                              Command{"plan", add_plan},
+                              Command{"downgrade", add_downgrade},
+                              Command{"downgrade-all", add_downgrade_all},
+                              Command{"runs", add_runs},
+                              Command{"retry", add_retry},
+                              Command{"undo", add_undo},
+                              Command{"stamp", add_stamp},
+                              Command{"accept-checksum", add_accept_checksum},
+                              Command{"resolve", add_resolve},
+                              Command{"current", add_current},
+                              Command{"history", add_history},
+                              Command{"status", add_status},
+                              Command{"check", add_check},
+                              Command{"show", add_show},
+                              Command{"registry", add_registry},
+                              Command{"gate", add_gate},
+                              Command{"roles", add_roles},
+                              Command{"rows", add_rows},
+                              Command{"audit", add_audit},
+                              Command{"tenant", add_tenant},
+                              Command{"completion", add_completion}};
+
 void add_commands(CLI::App& app, Context& context) {
-  add_init(app, context);
-  add_revision(app, context);
-  add_upgrade(app, context);
-  add_upgrade_all(app, context);
-  add_plan(app, context);
-  add_downgrade(app, context);
-  add_downgrade_all(app, context);
-  add_runs(app, context);
-  add_retry(app, context);
-  add_undo(app, context);
-  add_stamp(app, context);
-  add_accept_checksum(app, context);
-  add_resolve(app, context);
-  add_current(app, context);
-  add_history(app, context);
-  add_status(app, context);
-  add_check(app, context);
-  add_show(app, context);
-  add_registry(app, context);
-  add_gate(app, context);
-  add_roles(app, context);
-  add_rows(app, context);
-  add_audit(app, context);
-  add_tenant(app, context);
-  add_completion(app, context);
+  for (const Command& command : commands)
+    command.add(app, context);
+}
+
+// Declaring the hundreds of options of all commands takes longer than many a command: where the
+// first word names one, that one alone is declared. Completion tells of all.
+void add_given_command(CLI::App& app, Context& context, std::string_view first_word) {
+  const auto given = std::ranges::find(commands, first_word, &Command::name);
+  if (given == commands.end() || given->name == "completion")
+    add_commands(app, context);
+  else
+    given->add(app, context);
+}
+
+std::vector<std::string> keys_of_all_commands() {
+  CLI::App all;
+  Context context;
+  add_commands(all, context);
+  return known_keys(all);
 }
 
 std::vector<CLI::App*> commands_below(CLI::App& command) {
@@ -103,7 +131,7 @@ void configure(CLI::App& app, Context& context) {
     path = named;
   app.set_config("-c,--config", path,
                  "configuration file; else TENANTCTL_CONFIG, else tenantctl.toml, upwards");
-  app.config_formatter(std::make_shared<ConfigFile>(app));
+  app.config_formatter(std::make_shared<ConfigFile>(app, keys_of_all_commands));
   context.root = fs::current_path();
 }
 
@@ -249,7 +277,7 @@ int run_app(int argc, char** argv) {
   std::optional<Variables> variables;
   try {
     configure(app, context);
-    add_commands(app, context);
+    add_given_command(app, context, argc > 1 ? argv[1] : "");
     variables.emplace(app);
     app.parse(argc, argv);
     locate_root(app, context);

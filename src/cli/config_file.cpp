@@ -91,7 +91,7 @@ std::vector<std::string> known_keys(const CLI::App& root) {
 }
 
 std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
-  const std::vector<std::string> keys = known_keys(root_);
+  std::vector<std::string> keys;
   const std::vector<const CLI::App*> chain = given_commands(root_);
   std::vector<CLI::ConfigItem> kept;
   std::vector<CLI::ConfigItem> written = CLI::ConfigTOML::from_config(input);
@@ -105,13 +105,16 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
                        "Write all other keys at the top level, above it.");
     }
     const std::string key = item.fullname();
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+    const bool is_taken = !chain.empty() && takes_key(*chain.back(), key);
+    if (!is_taken && keys.empty())
+      keys = all_keys_();
+    if (!is_taken && std::find(keys.begin(), keys.end(), key) == keys.end()) {
       const auto near = nearest(key, keys);
       throw UsageError(fmt::format("tenantctl.toml: unknown key \"{}\"", escaped(key)),
                        near ? fmt::format("Did you mean {}?", *near)
                             : "Every long option is a key; tenantctl --help lists them.");
     }
-    if (chain.empty() || !takes_key(*chain.back(), key) || is_set_in_environment(key))
+    if (!is_taken || is_set_in_environment(key))
       continue;
     for (const CLI::App* command : chain)
       item.parents.push_back(command->get_name());

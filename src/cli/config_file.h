@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tenantctl::cli {
@@ -17,13 +19,16 @@ std::optional<std::filesystem::path> find_config(const std::filesystem::path& st
 /// beats the file: CLI11 would have it the other way round.
 class ConfigFile : public CLI::ConfigTOML {
  public:
-  explicit ConfigFile(const CLI::App& root) : root_(root) {}
+  /// `all_keys` is asked only about what the given command does not take.
+  ConfigFile(const CLI::App& root, std::function<std::vector<std::string>()> all_keys)
+      : root_(root), all_keys_(std::move(all_keys)) {}
 
   /// Throws UsageError (unknown key, with line where CLI11 knows it).
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
 
  private:
   const CLI::App& root_;
+  std::function<std::vector<std::string>()> all_keys_;
 };
 
 /// Long names of all options of all commands, without the dashes: the keys that may be used.

@@ -115,12 +115,14 @@ class ObjectWriter {
 
   // A line feed inside a string is written as \n, so each one here separates lines.
   void write(const Json& value, std::string_view indent) {
-    for (const char byte : json_text(value)) {
-      out_ << byte;
-      if (byte == '\n') {
-        out_ << indent;
-      }
+    const std::string text = json_text(value);
+    std::size_t begin = 0;
+    for (std::size_t end = text.find('\n'); end != std::string::npos;
+         end = text.find('\n', begin)) {
+      out_ << std::string_view(text).substr(begin, end + 1 - begin) << indent;
+      begin = end + 1;
     }
+    out_ << std::string_view(text).substr(begin);
   }
 
   std::ostream& out_;

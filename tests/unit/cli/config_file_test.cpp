@@ -33,7 +33,7 @@ struct Program {
   void parse(const std::string& file, std::vector<std::string> arguments) {
     const TemporaryFolder folder;
     app.set_config("--config", folder.write("tenantctl.toml", file).string());
-    app.config_formatter(std::make_shared<ConfigFile>(app));
+    app.config_formatter(std::make_shared<ConfigFile>(app, [this] { return known_keys(app); }));
     std::reverse(arguments.begin(), arguments.end());
     app.parse(arguments);
   }
@@ -139,7 +139,7 @@ TEST_SUITE("cli/config_file") {
 
   TEST_CASE("without a command no key is used") {
     const Program program;
-    const ConfigFile file(program.app);
+    const ConfigFile file(program.app, [&program] { return known_keys(program.app); });
     std::istringstream input("jobs = 7\n");
     CHECK(file.from_config(input).empty());
   }
