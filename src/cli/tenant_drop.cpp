@@ -128,6 +128,10 @@ class DropTargets {
 
   DropTarget database_at(const std::string& place) const {
     const RegisteredTenant& row = *by_place_.at(place);
+    if (row.isolation != "database") {
+      refuse_elsewhere(context_, {.name = row.slug, .schema = row.schema, .row = row},
+                       "Drop the schema there, and the row in the registry.");
+    }
     return {.name = row.slug, .kind = DropTarget::Kind::database, .row = row};
   }
 

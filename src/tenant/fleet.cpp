@@ -60,7 +60,8 @@ std::string tables_query(const FleetQuery& query) {
       "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
       "AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass "
       "WHERE c.relname = {} AND c.relkind NOT IN ('i', 'I', 't') "
-      "AND n.nspname !~* '^(pg|tenantctl_dropped)_' "
+      "AND n.nspname NOT ILIKE 'pg!_%' ESCAPE '!' "
+      "AND n.nspname NOT ILIKE 'tenantctl!_dropped!_%' ESCAPE '!' "
       "AND n.nspname NOT IN ('information_schema', 'tenantctl')",
       ownership_condition(query.owners, Lookup::all), quote_literal(query.version_table));
 }
@@ -129,9 +130,11 @@ void Fleet::add_away(const Site& site, std::string_view schema) {
   const auto is_same = [&site](const Site& other) {
     return other.cluster == site.cluster && other.database == site.database;
   };
-  // Those of one site come one behind the other.
+  // Those of one site come one behind the other. What several share is nobody's own.
   if (sites.empty() || !is_same(sites.back())) {
     sites.push_back(site);
+  } else if (sites.back().slug != site.slug) {
+    sites.back().slug.clear();
   }
   if (comments.empty()) {
     comments.emplace_back();

@@ -114,13 +114,17 @@ TEST_SUITE("pg/tenant/fleet") {
   TEST_CASE("a table with somebody else's hand in it is foreign") {
     TestDatabase database;
     Session session(database);
-    for (const char* schema : {"trigger", "rule", "security", "child", "parent", "partition"})
+    for (const char* schema :
+         {"trigger", "constraint", "rule", "security", "child", "parent", "partition"})
       database.execute(fmt::format("CREATE SCHEMA {}", quote_identifier(schema)));
     create(database, "good");
     database.execute(
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE TABLE \"trigger\".tenantctl_version (i int);"
         "CREATE TRIGGER t BEFORE INSERT ON \"trigger\".tenantctl_version EXECUTE FUNCTION f();"
+        "CREATE TABLE \"constraint\".tenantctl_version (i int);"
+        "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON \"constraint\".tenantctl_version "
+        "FOR EACH ROW EXECUTE FUNCTION f();"
         "CREATE TABLE rule.tenantctl_version (i int);"
         "CREATE RULE r AS ON INSERT TO rule.tenantctl_version DO ALSO NOTHING;"
         "CREATE TABLE security.tenantctl_version (i int);"
@@ -131,7 +135,8 @@ TEST_SUITE("pg/tenant/fleet") {
         "CREATE TABLE partition.tenantctl_version PARTITION OF p DEFAULT");
     const Fleet fleet = fleet_of(session);
     CHECK(state_in(fleet, "good") == State::ours);
-    for (const char* schema : {"trigger", "rule", "security", "child", "parent", "partition"}) {
+    for (const char* schema :
+         {"trigger", "constraint", "rule", "security", "child", "parent", "partition"}) {
       CAPTURE(schema);
       CHECK(state_in(fleet, schema) == State::foreign);
     }

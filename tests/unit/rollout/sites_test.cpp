@@ -79,6 +79,20 @@ TEST_SUITE("rollout/sites") {
                     UsageError);
   }
 
+  TEST_CASE("of several tenants at one site none is chosen by another's slug") {
+    Fleet fleet;
+    fleet.add_away({.cluster = "eu", .database = {}, .slug = "acme"}, "one");
+    fleet.add_away({.cluster = "eu", .database = {}, .slug = "apex"}, "two");
+    fleet.sort();
+    CHECK(fleet.sites.size() == 1);
+    const auto select = [&fleet](const std::string& name) {
+      return select_tenants(fleet, {.schemas = {name}, .tenants = {}, .excludes = {}}, "shared");
+    };
+    CHECK(select("eu:/two") == std::vector<std::uint32_t>{1});
+    CHECK_THROWS_AS(select("acme"), UsageError);
+    CHECK_THROWS_AS(select("apex"), UsageError);
+  }
+
   TEST_CASE("groups of several databases are one where the same plan serves them") {
     StandingGroups groups({});
     groups.add(standing_of(Standing::State::marked, "", 1));
