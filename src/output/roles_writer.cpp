@@ -51,6 +51,14 @@ void write_strangers(std::ostream& err, const FleetRoleFacts& facts) {
         escaped_name(facts.schema_owner), escaped_name(facts.owner.name),
         escaped_name(facts.status.name));
   }
+  if (!facts.reached.empty()) {
+    err << fmt::format(
+        "tenantctl: warning: {} sees more than versions: {}, {} the first; REVOKE it, or name "
+        "another role\n",
+        escaped_name(facts.status.name),
+        counted(facts.reached.size(), "table or view", "tables or views"),
+        escaped_name(facts.reached.front()));
+  }
   for (const auto& [owner, count] : facts.strangers) {
     err << fmt::format(
         "tenantctl: notice: {} of {}, not of {}: the tool calls them foreign. While no run is "

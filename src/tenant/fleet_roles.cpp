@@ -92,6 +92,26 @@ pq::Message read_definers(FleetRoleFacts& facts, const std::string& version_tabl
           .on_row = [&facts](const pq::Row& row) { facts.definers.emplace_back(row.text(0)); }};
 }
 
+// Tables and views of tenants and of the shared scope, or columns of them: by a grant to the role
+// or to everybody, or because it owns them.
+pq::Message read_reached(FleetRoleFacts& facts, const std::string& version_table) {
+  return {.sql =
+              "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class v "
+              "JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace "
+              "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid "
+              "JOIN pg_catalog.pg_roles s ON s.rolname::pg_catalog.text = $2 "
+              "WHERE v.relname = $1 AND v.relkind = 'r' AND NOT s.rolsuper "
+              "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+              "AND c.relname <> ALL ($3::pg_catalog.name[]) "
+              "AND (c.relacl IS NOT NULL OR c.relowner = s.oid OR c.oid IN (SELECT a.attrelid "
+              "FROM pg_catalog.pg_attribute a WHERE a.attacl IS NOT NULL)) "
+              "AND pg_catalog.has_schema_privilege(s.oid, n.oid, 'USAGE') "
+              "AND (pg_catalog.has_any_column_privilege(s.oid, c.oid, 'SELECT, INSERT, UPDATE') "
+              "OR pg_catalog.has_table_privilege(s.oid, c.oid, 'DELETE, TRUNCATE')) ORDER BY 1",
+          .values = {version_table, facts.status.name, own_tables(version_table)},
+          .on_row = [&facts](const pq::Row& row) { facts.reached.emplace_back(row.text(0)); }};
+}
+
 pq::Message read_owner_rights(FleetRoleFacts& facts) {
   const std::string_view become = facts.server_version >= 160000 ? "SET" : "MEMBER";
   return {.sql = fmt::format("SELECT pg_catalog.pg_has_role(SESSION_USER, o.oid, '{}'), "
@@ -379,6 +399,7 @@ FleetRoleFacts FleetRoles::read(const FleetRoleNames& names) {
   messages.push_back(read_own_schema(facts));
   messages.push_back(read_version_tables(facts, version_table_));
   messages.push_back(read_definers(facts, version_table_));
+  messages.push_back(read_reached(facts, version_table_));
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
   return facts;
 }
@@ -481,6 +502,12 @@ std::vector<std::string> find_amiss(const FleetRoleFacts& facts) {
                     "(SECURITY DEFINER), {} the first: REVOKE EXECUTE ON FUNCTION ... FROM PUBLIC",
                     counted(facts.definers.size(), "function"), escaped_name(facts.status.name),
                     escaped_name(facts.definers.front())));
+  }
+  if (!facts.reached.empty()) {
+    amiss.push_back(fmt::format("{} that {} may read or change, {} the first: REVOKE it",
+                                counted(facts.reached.size(), "table or view", "tables or views"),
+                                escaped_name(facts.status.name),
+                                escaped_name(facts.reached.front())));
   }
   if (facts.status.is_there && !facts.unreadable.empty()) {
     amiss.push_back(fmt::format(

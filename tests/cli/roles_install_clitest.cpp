@@ -112,6 +112,12 @@ TEST_SUITE("cli/roles, owner, migrator and status") {
                    "permission denied"));
     CHECK(contains(project.seen_by(project.migrator, "SELECT count(*) FROM beta.a"),
                    "permission denied"));
+    CHECK_FALSE(contains(project.run({"roles", "show"}).out, "may read or change"));
+    project.database.execute("GRANT INSERT ON beta.a TO PUBLIC; GRANT SELECT (id) ON acme.b TO " +
+                             project.status);
+    CHECK(fault(project.run({"roles", "show"}), 0,
+                {"2 tables or views that " + project.status + " may read or change", "acme.b"}) ==
+          "");
   }
 
   TEST_CASE("what writes fails for the status role, and changes nothing") {
