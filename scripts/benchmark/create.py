@@ -1,7 +1,8 @@
-"""What one new tenant takes: a schema, a database, and a database copied from a template.
+"""What one new tenant takes: a schema, one of the pool, a database, and one copied from a template.
 
-The floors are what anybody must do: psql with CREATE SCHEMA and the same SQL, with CREATE DATABASE
-before it, and with CREATE DATABASE ... TEMPLATE and nothing else.
+The floors are what anybody must do: psql with CREATE SCHEMA and the same SQL, with ALTER SCHEMA ...
+RENAME of one that was filled before, with CREATE DATABASE before the SQL, and with CREATE DATABASE
+... TEMPLATE and nothing else.
 """
 
 from .machine import (PSQL, USER, checkpoint, environment, make_database, make_role,
@@ -9,7 +10,8 @@ from .machine import (PSQL, USER, checkpoint, environment, make_database, make_r
 from .sides import Tenantctl
 from .workload import read_revisions, upgrade_sql, write_workload
 
-SCHEMA, DATABASE, COPY = "new schema", "new database", "new database, template"
+SCHEMA, POOL = "new schema", "new schema, pool"
+DATABASE, COPY = "new database", "new database, template"
 HOME = "tenantctl"
 TEMPLATES = {"tenantctl": "our_template", "psql": "floor_template"}
 
@@ -25,7 +27,7 @@ class Creation:
 
     def tenantctl(self, step, name):
         words = ["tenant", "create", name, "--no-ledger"]
-        if step != SCHEMA:
+        if step in (DATABASE, COPY):
             words += ["--isolation", "database", "--database-prefix", "ours_"]
         if step == COPY:
             words += ["--template-database", TEMPLATES["tenantctl"]]
@@ -35,6 +37,9 @@ class Creation:
         commands = []
         if step == SCHEMA:
             commands.append(self.fill(HOME, f"floor_{name}"))
+        elif step == POOL:
+            commands.append(PSQL + ["-d", HOME, "-c", f"ALTER SCHEMA floor_pool_"
+                                    f"{name.rsplit('_')[-1]} RENAME TO floor_{name}"])
         elif step == DATABASE:
             commands.append(PSQL + ["-d", HOME, "-c", f"CREATE DATABASE floor_{name}"])
             commands.append(self.fill(f"floor_{name}", "tenant"))
@@ -50,6 +55,13 @@ class Creation:
             "PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());\n"
             + upgrade_sql(schema, self.revisions), encoding="utf-8")
         return PSQL + ["-d", database, "-f", str(file)]
+
+    def fill_pool(self, count):
+        """What both sides take from, which nobody measures."""
+        self.ours.measure(["gate", "install"], False)
+        self.ours.measure(["tenant", "pool", "--keep", str(count)], False)
+        measure_sequence([self.fill(HOME, f"floor_pool_{index}") for index in range(count)],
+                         environment(HOME), self.work)
 
     def prepare(self):
         """Both templates, which nobody measures: they are made once."""
@@ -67,7 +79,9 @@ def run_create(number, options, work):
     creation = Creation(options, work)
     creation.prepare()
     steps = {}
-    for step in (SCHEMA, DATABASE, COPY):
+    for step in (SCHEMA, POOL, DATABASE, COPY):
+        if step == POOL:
+            creation.fill_pool(options.creates)
         steps[step] = {"tenantctl": [], "psql": []}
         for index in range(options.creates):
             sides = ["tenantctl", "psql"]
