@@ -43,7 +43,7 @@ Json fleet_roles_json(const FleetRoleFacts& facts) {
 std::string sql_line(const std::string& sql) { return sql + ";\n"; }
 
 // How an existing fleet comes to the owner depends on how large it is; README tells both ways.
-void write_strangers(std::ostream& err, const FleetRoleFacts& facts) {
+void write_remarks(std::ostream& err, const FleetRoleFacts& facts) {
   if (facts.schema_owner != facts.owner.name) {
     err << fmt::format(
         "tenantctl: notice: schema tenantctl belongs to {}, not to {}: {} does not see it; install "
@@ -110,7 +110,7 @@ void write_roles_install(std::ostream& out, std::ostream& err, Format format,
   }
   if (!result.done.empty())
     write_next(out, result.facts);
-  write_strangers(err, result.facts);
+  write_remarks(err, result.facts);
   constexpr std::size_t shown = 10;
   for (std::size_t i = 0; i < std::min(shown, result.failed.size()); ++i) {
     err << fmt::format("tenantctl: {}: the roles may not do their work in its database: {}\n",

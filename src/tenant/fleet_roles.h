@@ -55,8 +55,9 @@ struct FleetRoleFacts {
   std::vector<OwnTable> unreadable;  ///< version tables, and those of seeds, closed to status
   /// Functions with SECURITY DEFINER in tenants' schemas that status may execute.
   std::vector<std::string> definers;
-  std::vector<std::string>
-      reached;               ///< tables and views beside them that status may read or change
+  /// Tables and views beside version tables, as a whole or a column, that status may read or
+  /// change.
+  std::vector<std::string> reached;
   std::size_t readable = 0;  ///< how many version tables it may read
   /// Version tables of roles besides the owner: whose, and how many.
   std::vector<std::pair<std::string, std::size_t>> strangers;

@@ -118,6 +118,9 @@ TEST_SUITE("cli/roles, owner, migrator and status") {
     CHECK(fault(project.run({"roles", "show"}), 0,
                 {"2 tables or views that " + project.status + " may read or change", "acme.b"}) ==
           "");
+    project.log_in_as_administrator();
+    CHECK(fault(project.run({"roles", "install"}), 0,
+                {project.status + " sees more than versions", "acme.b the first"}) == "");
   }
 
   TEST_CASE("what writes fails for the status role, and changes nothing") {
