@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "cli/cluster_entry.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/context.h"
@@ -239,7 +240,7 @@ int report(const Context& context, ExitCode code, std::string_view kind, const E
 // From the most to the least special: one line each, so that the exit-code table can be read here.
 int run_command(Context& context) {
   try {
-    const ExitCode code = context.run();
+    const ExitCode code = run_where_asked(context);
     // A result that nobody could read is no success.
     if (!context.out->flush()) {
       throw Error("cannot write to standard output", "The command itself has ended.");

@@ -9,6 +9,7 @@
 #include "cli/exit_code.h"
 #include "cli/settings.h"
 #include "output/live_block.h"
+#include "tenant/tenant_registry.h"
 
 namespace tenantctl::cli {
 
@@ -21,6 +22,8 @@ struct Context {
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   std::string command;  ///< `tenant create`
+  /// With --cluster: what tenants besides those of that cluster are called, and where they live.
+  TenantRegistry::TakenSlugs taken_slugs;
   std::function<ExitCode()> run;
 
   bool is_json() const { return settings.output == Format::json; }

@@ -22,7 +22,7 @@ Gate open_gate(Session& session, const Settings& settings) {
 
 // Who has a database that is whole.
 std::vector<RegisteredTenant> residents(const Context& context, Session& session) {
-  std::vector<RegisteredTenant> tenants = tenant_registry(context, session).elsewhere();
+  std::vector<RegisteredTenant> tenants = tenant_registry(context, session).elsewhere().tenants;
   std::erase_if(tenants, [](const RegisteredTenant& tenant) {
     return tenant.isolation != "database" || tenant.state == "provisioning" ||
            tenant.state == "deleting";

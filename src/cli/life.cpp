@@ -16,7 +16,7 @@ namespace tenantctl::cli {
 std::vector<Named> find_named(TenantRegistry& registry, const std::vector<std::string>& names) {
   for (const std::string& name : names)
     SchemaName::existing(name);
-  const std::vector<RegisteredTenant> rows = registry.find(names);
+  const std::vector<RegisteredTenant> rows = registry.find_own(names);
   const TenantsByName by_name(rows);
   std::vector<Named> found;
   std::set<std::pair<bool, std::string>> known;  // by slug, or of nobody's schema

@@ -121,6 +121,10 @@ void describe_connection(CLI::App& command, Settings& settings) {
                        "SELECT of the tenants' schema names, instead of finding them by mark"));
   describe(add_setting(command, "--cluster-url", settings.cluster_urls,
                        "name=URL of a server besides (repeatable); [clusters] in the file"));
+  // The file tells of all servers, and not which is meant.
+  describe(add_setting(command, "--cluster", settings.cluster,
+                       "work in that server's database instead, a name out of [clusters]")
+               ->configurable(false));
 }
 
 void describe_question(CLI::App& command, Settings& settings) {

@@ -3,10 +3,12 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include "cli/commands.h"
 #include "cli/moves.h"
 #include "cli/options.h"
+#include "cli/registry.h"
 #include "cli/tenants.h"
 #include "output/tenant_writer.h"
 #include "pq/transaction.h"
@@ -192,6 +194,39 @@ void judge_moves(const Context& context, Session& session,
   std::ranges::sort(findings.kept, {}, &TenantMove::slug);
 }
 
+bool are_same(const RegisteredTenant& a, const RegisteredTenant& b) {
+  const auto facts = [](const RegisteredTenant& tenant) {
+    return std::tie(tenant.slug, tenant.name, tenant.tier, tenant.isolation, tenant.schema,
+                    tenant.database, tenant.cluster, tenant.state, tenant.runtime_role,
+                    tenant.metadata, tenant.state_since, tenant.created_at);
+  };
+  return facts(a) == facts(b);
+}
+
+// What is kept in mind of clusters that have joined, against what they say.
+void compare_joined(const Context& context, Session& session, RegistryFindings& findings) {
+  JoinedClusters clusters = joined_clusters(context, session);
+  const JoinedFleet now = read_joined(context, session, clusters.all(), {});
+  std::map<std::string, RegisteredTenant> known;
+  for (RegisteredTenant& tenant : clusters.tenants())
+    known.emplace(tenant.id, std::move(tenant));
+  const auto name = [](const RegisteredTenant& tenant) {
+    return tenant.cluster + ":" + tenant.slug;
+  };
+  for (const RegisteredTenant& tenant : now.tenants) {
+    const auto at = known.find(tenant.id);
+    if (at == known.end() || !are_same(at->second, tenant))
+      findings.outdated.push_back(name(tenant));
+    if (at != known.end())
+      known.erase(at);
+  }
+  for (const auto& [id, gone] : known)
+    findings.outdated.push_back(name(gone));
+  std::ranges::sort(findings.outdated);
+  for (const auto& [cluster, why] : now.unreached)
+    findings.unreached.push_back(cluster);
+}
+
 ExitCode run_check(const Context& context, std::chrono::milliseconds longest) {
   Session session(context);
   TenantRegistry registry = tenant_registry(context, session);
@@ -205,6 +240,7 @@ ExitCode run_check(const Context& context, std::chrono::milliseconds longest) {
   tell_bare_apart(session, tenants, findings);
   find_databases(session, context, tenants, findings);
   judge_moves(context, session, tenants, longest, findings);
+  compare_joined(context, session, findings);
   write_registry_findings(*context.out, context.settings.output, findings);
   return findings.is_empty() ? ExitCode::ok : ExitCode::findings;
 }
@@ -234,6 +270,7 @@ void add_registry(CLI::App& app, Context& context) {
   describe_question(*command, context.settings);
   add_example(*command, "tenantctl registry init --adopt");
   add_check_command(*registry, context);
+  add_registry_clusters(*registry, context);
   command->callback([&context, adopts] {
     context.run = [&context, adopts] { return run_init(context, *adopts); };
   });

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "cli/survey.h"
 #include "cli/tenants.h"
 #include "output/roles_writer.h"
 #include "rollout/site_visits.h"
@@ -81,10 +82,9 @@ std::size_t let_all_read(FleetRoles roles, const FleetRoleNames& names) {
 
 void settle_databases(const Context& acting, Session& session, const FleetRoleNames& names,
                       RolesInstall& result) {
-  constexpr std::size_t usual_connections = 4;
   std::vector<RegisteredTenant> tenants;
   if (session.fleet().has_registry)
-    tenants = tenant_registry(acting, session).elsewhere();
+    tenants = tenant_registry(acting, session).elsewhere().tenants;
   std::erase_if(tenants, [](const RegisteredTenant& tenant) {
     return tenant.state == "provisioning" || tenant.state == "deleting";
   });
@@ -105,8 +105,7 @@ void settle_databases(const Context& acting, Session& session, const FleetRoleNa
       throw Error(error.what(), error.hint());
     }
   };
-  const std::vector<std::string> problems =
-      visit_sites(sites, settings.jobs > 0 ? settings.jobs : usual_connections, settle);
+  const std::vector<std::string> problems = visit_sites(sites, connections_for(acting), settle);
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     if (problems[i].empty())
       ++result.databases;

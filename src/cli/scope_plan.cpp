@@ -66,13 +66,15 @@ void refuse_unprepared(const Context& context, const FleetPlan& plan) {
     const bool missing = group.result == Result::missing;
     if (!missing && group.result != Result::unmarked)
       continue;
+    const std::string what = fmt::format("schema \"{}\" {}", group.schemas.front(),
+                                         missing ? "does not exist" : "has no version table");
+    if (plan.site_of(group.schemas.front()) != 0)
+      throw UsageError(what, "The registry says that it is there: tenantctl registry check.");
     throw UsageError(
-        fmt::format("schema \"{}\" {}", group.schemas.front(),
-                    missing ? "does not exist" : "has no version table"),
-        fmt::format("{} {} {}{}.",
-                    missing ? "tenantctl tenant create" : "tenantctl tenant adopt --schema",
-                    group.schemas.front(), missing ? "makes it" : "gives it one",
-                    context.command == "upgrade" ? "; so does --create" : ""));
+        what, fmt::format("{} {} {}{}.",
+                          missing ? "tenantctl tenant create" : "tenantctl tenant adopt --schema",
+                          group.schemas.front(), missing ? "makes it" : "gives it one",
+                          context.command == "upgrade" ? "; so does --create" : ""));
   }
 }
 

@@ -248,9 +248,10 @@ void run_scopes(const Workplace& place, const std::vector<ScopeRun*>& runs) {
       begin_scope(place, *run, run == runs.front());
       if (is_tenants && takes_time && follows_newcomers(place.context, migration))
         follow(place, *run);
-      if (is_tenants && migration.after)
-        migration.after(place.session, *run->report);
     }
+    // Of a run that did not come to them too: what was made for them goes again.
+    if (is_tenants && migration.after)
+      migration.after(place.session, *run->report);
     recorder.complete(run->scope, *run->report, is_tenants && migration.after != nullptr);
     stopped = stopped || stops_all(*run);
   }

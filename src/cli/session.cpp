@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <string_view>
 #include <thread>
 
 #include "base/text.h"
@@ -50,15 +51,10 @@ std::string random_uuid() {
 // Tasks are known by their schemas.
 void name_canaries(WaveOptions& waves, const FleetPlan& plan) {
   for (std::string& canary : waves.canaries) {
-    for (const auto& [schema, site] : plan.away) {
-      if (plan.sites[site - 1].slug == canary)
-        canary = schema;
-    }
+    const auto at = plan.slugs.find(canary);
+    if (at != plan.slugs.end() && plan.away.contains(at->second))
+      canary = at->second;
   }
-}
-
-bool is_unfinished(const RegisteredTenant& tenant) {
-  return tenant.state == "provisioning" || tenant.state == "deleting" || tenant.state == "moving";
 }
 
 // Real folders have many; the first few tell what sort they are.
@@ -384,138 +380,6 @@ void Session::warn_about_connection() const {
     warn(context_,
          fmt::format("sslmode is {}: the server's identity is not checked; use verify-full", mode));
   }
-}
-
-Fleet Session::fleet() {
-  return read_fleet(*pipeline_, fleet_query(context_.settings), context_.settings.shared_schema,
-                    deadline());
-}
-
-Fleet Session::schemas(const std::vector<std::string>& names) {
-  return read_schemas(*pipeline_, fleet_query(context_.settings), names, deadline());
-}
-
-Fleet Session::everywhere() {
-  Fleet all = fleet();
-  if (!all.has_registry)
-    return all;
-  add_elsewhere(all);
-  return all;
-}
-
-Fleet Session::elsewhere() {
-  Fleet away;
-  add_elsewhere(away);
-  return away;
-}
-
-Fleet Session::shared_named(const std::vector<std::string>& names) {
-  const std::string& shared_schema = context_.settings.shared_schema;
-  const auto is_named = [&names](const std::string& name) {
-    return std::ranges::find(names, name) != names.end();
-  };
-  Fleet shared = schemas({shared_schema});
-  if (!is_named(shared_schema))
-    shared.schemas.clear();
-  if (!shared.has_registry)
-    return shared;
-  for (const Site& site : elsewhere().sites) {
-    if (is_named(site.name_of(shared_schema)))
-      shared.add_away(site, shared_schema);
-  }
-  shared.sort();
-  return shared;
-}
-
-void Session::add_elsewhere(Fleet& all) {
-  std::size_t unfinished = 0;
-  for (const RegisteredTenant& tenant : tenant_registry(context_, *this).elsewhere()) {
-    if (tenant.is_kept)
-      continue;
-    if (is_unfinished(tenant)) {
-      ++unfinished;
-    } else {
-      all.add_away(tenant.site(), tenant.schema);
-    }
-  }
-  all.sort();
-  if (unfinished > 0) {
-    warn(context_, fmt::format("{} in other databases left out: provisioning, deleting or moving; "
-                               "registry check names them",
-                               counted(unfinished, "tenant")));
-  }
-}
-
-Fleet Session::named(const std::vector<std::string>& names) {
-  Fleet found = schemas(names);
-  std::vector<std::string> missing;
-  for (const FoundSchema& one : found.schemas) {
-    if (one.state == FoundSchema::State::missing)
-      missing.push_back(one.schema);
-  }
-  if (!found.has_registry || missing.empty())
-    return found;
-  for (const RegisteredTenant& tenant : tenant_registry(context_, *this).find(missing)) {
-    if (!tenant.is_elsewhere())
-      continue;
-    if (is_unfinished(tenant)) {
-      const std::string verb = tenant.state == "deleting" ? "purge"
-                               : tenant.state == "moving" ? "move"
-                                                          : "create";
-      throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
-                       tenant.is_kept
-                           ? fmt::format("tenantctl tenant undrop {} brings it back.", tenant.slug)
-                           : fmt::format("tenantctl tenant {} {} finishes it.", verb, tenant.slug));
-    }
-    std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
-      return one.schema == tenant.slug || one.schema == tenant.place();
-    });
-    found.add_away(tenant.site(), tenant.schema);
-  }
-  found.sort();
-  return found;
-}
-
-std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
-  std::vector<std::uint32_t> selected =
-      select_tenants(fleet, chosen, context_.settings.shared_schema);
-  filter(selected, fleet, chosen);
-  if (selected.empty() && chosen.registry.asks_for_rows()) {
-    throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
-  }
-  if (context_.settings.only_failed.empty())
-    return selected;
-  RunLedger runs = ledger();
-  const RunRecord run = runs.find(context_.settings.only_failed);
-  const auto unfinished = unfinished_schemas(run, runs.schemas(run.start.id), Scope::tenant);
-  std::erase_if(selected, [&](std::uint32_t i) {
-    return !std::binary_search(unfinished.begin(), unfinished.end(), fleet.schemas[i].schema);
-  });
-  return selected;
-}
-
-std::vector<std::uint32_t> Session::match(const Fleet& fleet, const Selection& chosen) {
-  auto selected = matching_tenants(fleet, chosen, context_.settings.shared_schema);
-  filter(selected, fleet, chosen);
-  return selected;
-}
-
-void Session::filter(std::vector<std::uint32_t>& selected, const Fleet& fleet,
-                     const Selection& chosen) {
-  if (chosen.registry.is_empty())
-    return;
-  TenantRegistry registry = tenant_registry(context_, *this);
-  if (!registry.is_installed()) {
-    throw UsageError(
-        "there is no registry in this database: tenants have neither state, tier nor isolation",
-        "tenantctl registry init --adopt makes it and registers who is there.");
-  }
-  RegisteredFleet registered{.tenants = registry.all(), .homes = {}};
-  for (TenantPlace& place : tenant_places(context_, *this).all()) {
-    if (place.is_home())
-      registered.homes.push_back(std::move(place.schema));
-  }
-  keep_registered(selected, fleet, chosen.registry, registered);
 }
 
 RunRecorder::Options Session::recorder_options() const {

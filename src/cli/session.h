@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/context.h"
+#include "cli/joined_fleet.h"
 #include "migrate/migrator.h"
 #include "pq/pipeline.h"
 #include "revision/revision_folder.h"
@@ -44,11 +45,20 @@ class Session {
 
   Fleet fleet();
   Fleet schemas(const std::vector<std::string>& names);
-  /// fleet(), and the tenants that the registry knows in other databases: those are not looked at.
-  /// Warns of such as are only being made or dropped, which are left out.
+  /// fleet(), and the tenants that the registry knows in other databases, and those of clusters
+  /// that have joined it: none of them is looked at. Warns of such as are only being made or
+  /// dropped, which are left out.
   Fleet everywhere();
-  /// Of these, only those in other databases.
+  /// The same without the clusters': whom this registry has to answer for.
+  Fleet own();
+  /// Of everywhere(), only those in other databases.
   Fleet elsewhere();
+  /// What the last of these has read of clusters that have joined.
+  const JoinedFleet& joined() const { return joined_; }
+  /// Reads who on clusters that have joined has one of the names, as slug or place; homes of shared
+  /// rows and the pool's schemas are nobody's, and have no id. Throws UsageError for a slug that
+  /// several have.
+  std::vector<RegisteredTenant> find_joined(const std::vector<std::string>& names);
   /// The shared schemas of that name, here and in the databases of tenants that are still there.
   Fleet shared_named(const std::vector<std::string>& names);
   /// schemas(), and where nothing here is called so, tenants in other databases, by slug or
@@ -91,6 +101,7 @@ class Session {
 
  private:
   void add_elsewhere(Fleet& all);
+  void add_away(Fleet& all, const std::vector<RegisteredTenant>& tenants);
   void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);
   void check_server();
   void refuse_unfit(bool standby, const std::string& replication_role) const;
@@ -108,6 +119,7 @@ class Session {
   std::vector<std::string> status_roles_;
   Backend backend_;  ///< of the control connection; not known behind a pooler
   std::string run_id_;
+  JoinedFleet joined_;
 };
 
 FleetQuery fleet_query(const Settings& settings);

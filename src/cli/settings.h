@@ -27,6 +27,7 @@ struct Settings {
   std::vector<std::string> owners;
   std::string tenants_query;
   std::vector<std::string> cluster_urls;     ///< name=URL; [clusters] in the file
+  std::string cluster;                       ///< out of these: the command is meant for it
   std::uint64_t max_file_size = 16U << 20U;  ///< bytes
 
   // which

@@ -79,11 +79,6 @@ void read_excerpt(pq::Pipeline& pipeline, const Context& context, Excerpt& excer
   }
 }
 
-std::size_t connections_for(const Context& context) {
-  constexpr std::size_t usual = 4;
-  return context.settings.jobs > 0 ? context.settings.jobs : usual;
-}
-
 // What a session is given at its start is of one version.
 void check_version(int there, int here) {
   if (there / 10'000 != here / 10'000) {
@@ -95,6 +90,11 @@ void check_version(int there, int here) {
 }
 
 }  // namespace
+
+std::size_t connections_for(const Context& context) {
+  constexpr std::size_t usual = 4;
+  return context.settings.jobs > 0 ? context.settings.jobs : usual;
+}
 
 Reading marks_reading(const Context& context, const Session& session) {
   return [&context, options = table_options(context.settings, session.run_id())](

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -40,6 +41,9 @@ struct SurveyOptions {
 std::vector<std::vector<Standing>> survey(Session& session, const Context& context,
                                           const std::vector<SurveyPart>& parts,
                                           const SurveyOptions& options);
+
+/// How many databases are looked into at once.
+std::size_t connections_for(const Context& context);
 
 /// Adds the shared schema of every other database that the selected tenants live in.
 void add_shared(Fleet& shared, const Context& context, const Fleet& tenants,

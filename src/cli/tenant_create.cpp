@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "cli/database_life.h"
 #include "cli/migration.h"
 #include "cli/options.h"
@@ -107,6 +108,13 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   CreateOptions options = given;
   if (!options.from_file.empty())
     options.names = read_names(options.from_file, "file");
+  options.databases.cluster = context.settings.cluster;
+  if (!options.databases.cluster.empty() && options.isolation != "database") {
+    throw UsageError(fmt::format("cluster {} has not joined the registry: only tenants with a "
+                                 "database of their own can be made there",
+                                 escaped_name(options.databases.cluster)),
+                     "tenantctl registry join has it do so; or say --isolation database.");
+  }
   if (options.isolation == "rows") {
     check_newcomer(options.newcomer, options.names.size() + options.count);
     const Folders folders = read_folders(context);
@@ -127,10 +135,6 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
     const SeedWork work = seed_work(context, folders, options);
     return create_databases(context, folders, work, {options.names, options.count, options.prefix},
                             options.databases, options.newcomer);
-  }
-  if (!options.databases.cluster.empty()) {
-    throw UsageError("--cluster is for tenants with a database of their own",
-                     "Add --isolation database.");
   }
   if (options.count > 0)
     next_names(options.prefix, {}, 1);
@@ -210,8 +214,6 @@ void describe_databases(CLI::App& command, DatabaseOptions& options) {
           ->capture_default_str());
   describe(add_setting(command, "--template-database", options.source,
                        "made, kept at head and copied for each tenant; else none"));
-  describe(add_setting(command, "--cluster", options.cluster,
-                       "server for the databases, a name out of [clusters]; else the usual one"));
   describe_admin(command, options.admin_url);
 }
 

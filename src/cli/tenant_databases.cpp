@@ -530,8 +530,8 @@ Migration migration_in(const Folders& folders, const std::vector<NewTenant>& ten
   migration.fleet = [&tenants](Session& /*session*/) {
     Fleet fleet;
     for (const NewTenant& tenant : tenants) {
-      fleet.add_away({.cluster = tenant.cluster, .database = tenant.database, .slug = tenant.slug},
-                     tenant.schema);
+      fleet.add_away({.cluster = tenant.cluster, .database = tenant.database}, tenant.schema,
+                     tenant.slug);
     }
     fleet.sort();
     return fleet;

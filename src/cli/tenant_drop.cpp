@@ -47,7 +47,7 @@ class DropTargets {
     }
     add_dropped(targets, chosen);
     add_rows(targets, chosen);
-    const Fleet fleet = session_.everywhere();
+    const Fleet fleet = session_.own();
     for (const std::uint32_t i : select_left(fleet, chosen, targets)) {
       const FoundSchema& found = fleet.schemas[i];
       const bool is_place =

@@ -27,8 +27,9 @@ class Listing {
     TenantRegistry registry = tenant_registry(context, session);
     list_.has_registry = registry.is_installed();
     registered_ = registry.all();
+    std::ranges::copy(session.joined().tenants, std::back_inserter(registered_));
     for (const RegisteredTenant& tenant : registered_) {
-      if (!tenant.has_rows())
+      if (!tenant.shares_rows())
         rows_.emplace(tenant.place(), &tenant);
     }
   }
@@ -95,31 +96,33 @@ class Listing {
   // Tenants that share a home, live where nobody looks yet, or have lost their schema.
   void add_absent() {
     for (const RegisteredTenant& tenant : registered_) {
-      const std::string place = tenant.has_rows() ? "" : tenant.place();
-      const bool is_in_fleet = !tenant.has_rows() && fleet_.find(place) != nullptr;
+      const std::string place = tenant.shares_rows() ? "" : tenant.place();
+      const bool is_in_fleet = !tenant.shares_rows() && fleet_.find(place) != nullptr;
       const bool is_on_shelf = tenant.is_here() && place.starts_with(SchemaName::dropped_prefix);
       const bool is_unasked = tenant.is_kept && !asks_for_dropped();
       if (is_in_fleet || is_on_shelf || is_unasked || !chosen_.registry.passes(tenant) ||
           !chosen_.takes(place, tenant.slug))
         continue;
       list_.tenants.push_back(
-          tenant.has_rows() ? in_home(tenant)
-                            : TenantList::Tenant{.schema = place,
-                                                 .revision = "-",
-                                                 .state = tenant.is_kept          ? "dropped"
-                                                          : tenant.is_elsewhere() ? "elsewhere"
-                                                                                  : "missing",
-                                                 .registered = tenant});
+          tenant.shares_rows() ? in_home(tenant)
+                               : TenantList::Tenant{.schema = place,
+                                                    .revision = "-",
+                                                    .state = tenant.is_kept          ? "dropped"
+                                                             : tenant.is_elsewhere() ? "elsewhere"
+                                                                                     : "missing",
+                                                    .registered = tenant});
     }
   }
 
   TenantList::Tenant in_home(const RegisteredTenant& tenant) const {
-    if (tenant.is_kept)
-      return {.schema = tenant.schema, .revision = "-", .state = "dropped", .registered = tenant};
-    const FoundSchema* home = fleet_.find(tenant.schema);
     TenantList::Tenant one{
-        .schema = tenant.schema, .revision = "-", .state = "missing", .registered = tenant};
-    if (home != nullptr)
+        .schema = tenant.place(), .revision = "-", .state = "missing", .registered = tenant};
+    const FoundSchema* home = fleet_.find(one.schema);
+    if (tenant.is_kept)
+      one.state = "dropped";
+    else if (tenant.is_elsewhere())
+      one.state = "elsewhere";
+    else if (home != nullptr)
       place_at(one, *home);
     return one;
   }
@@ -154,9 +157,15 @@ class Listing {
 
   // What stands there for others says so, if there is nothing worse to say.
   void tell_purpose(TenantList::Tenant& tenant) const {
-    const auto place = std::ranges::find(places_, tenant.schema, &TenantPlace::schema);
-    if (place != places_.end() && tenant.state == "ok")
-      tenant.state = place->is_home() ? "home" : "pool";
+    if (tenant.state != "ok")
+      return;
+    const auto here = std::ranges::find(places_, tenant.schema, &TenantPlace::schema);
+    const auto& joined = session_.joined().places;
+    const auto away = std::ranges::find(joined, tenant.schema, &JoinedFleet::Place::name);
+    if (here != places_.end())
+      tenant.state = here->is_home() ? "home" : "pool";
+    else if (away != joined.end())
+      tenant.state = away->there.is_home() ? "home" : "pool";
   }
 
   // Those in other databases have to be looked into.
@@ -176,6 +185,7 @@ class Listing {
         tenant.state = state;
         if (is_known)
           tenant.revision = revision_text(folder_, standing.mark.head);
+        tell_purpose(tenant);
         list_.tenants.push_back(std::move(tenant));
       }
     }

@@ -64,7 +64,7 @@ RegisteredTenant TenantMover::find(const std::string& name) {
     throw UsageError("there is no registry in this database: nobody knows where a tenant lives",
                      "tenantctl registry init --adopt makes it and registers who is there.");
   }
-  std::vector<RegisteredTenant> found = registry.find({name});
+  std::vector<RegisteredTenant> found = registry.find_own({name});
   const auto at = std::ranges::find(found, name, &RegisteredTenant::slug);
   if (at == found.end()) {
     throw UsageError(fmt::format("no tenant \"{}\" is registered", escaped_name(name)),

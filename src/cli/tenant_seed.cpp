@@ -49,7 +49,7 @@ class SeedTargets {
   }
 
   std::vector<Seeded> selected(const Selection& chosen) {
-    const Fleet fleet = session_.everywhere();
+    const Fleet fleet = session_.own();
     const std::vector<RegisteredTenant> rows = tenant_registry(context_, session_).all();
     std::vector<Seeded> targets;
     std::size_t left_out = 0;
@@ -84,7 +84,7 @@ class SeedTargets {
     if (session_.schemas({schema}).schemas.front().state != FoundSchema::State::missing)
       targets.push_back({.name = schema, .target = shared_target(context_)});
     if (tenant_registry(context_, session_).is_installed()) {
-      for (const Site& site : session_.elsewhere().sites)
+      for (const Site& site : session_.own().sites)
         targets.push_back(
             {.name = site.name_of(schema), .site = site, .target = shared_target(context_)});
     }

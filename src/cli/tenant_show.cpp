@@ -26,7 +26,9 @@ class Viewing {
   TenantView look_at(const std::string& name) {
     TenantRegistry registry = tenant_registry(context_, session_);
     view_.has_registry = registry.is_installed();
-    const std::vector<RegisteredTenant> found = registry.find({name});
+    std::vector<RegisteredTenant> found = registry.find({name});
+    if (view_.has_registry && found.empty())
+      found = find_joined(name);
     if (const RegisteredTenant* tenant = find_tenant(found, name))
       view_.registered = *tenant;
     view_.schema = view_.registered ? view_.registered->schema : name;
@@ -54,6 +56,17 @@ class Viewing {
   bool is_tenant() const { return is_ours_; }
 
  private:
+  // One that shares a home's rows is known by the registry alone.
+  std::vector<RegisteredTenant> find_joined(const std::string& name) {
+    std::vector<RegisteredTenant> found = session_.find_joined({name});
+    std::ranges::copy_if(session_.joined().tenants, std::back_inserter(found),
+                         [&name](const RegisteredTenant& tenant) {
+                           return tenant.shares_rows() && tenant.slug == name;
+                         });
+    std::erase_if(found, [](const RegisteredTenant& one) { return one.id.empty(); });
+    return found;
+  }
+
   // Where a version table of ours stands.
   void read_seeds() {
     const std::vector<std::string> readable{"ok", "home", "unmarked"};
@@ -107,7 +120,7 @@ class Viewing {
     if (tenant.state == "provisioning" || tenant.state == "deleting")
       return;
     Fleet fleet;
-    fleet.add_away(tenant.site(), tenant.schema);
+    fleet.add_away(tenant.site(), tenant.schema, tenant.slug);
     const SurveyPart part{.fleet = &fleet, .members = {0}, .folder = &folder_};
     const auto standings =
         survey(session_, context_, {part}, {.reading = marks_reading(context_, session_)});

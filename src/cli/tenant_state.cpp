@@ -27,7 +27,7 @@ std::vector<std::string> slugs_of(TenantRegistry& registry, const std::vector<st
     throw UsageError("there is no registry in this database: tenants have no state",
                      "tenantctl registry init --adopt makes it and registers who is there.");
   }
-  const std::vector<RegisteredTenant> tenants = registry.find(names);
+  const std::vector<RegisteredTenant> tenants = registry.find_own(names);
   const TenantsByName by_name(tenants);
   std::vector<std::string> slugs;
   for (const std::string& name : names) {

@@ -8,6 +8,7 @@
 #include "cli/registration.h"
 #include "cli/seeds.h"
 #include "cli/session.h"
+#include "tenant/joined_clusters.h"
 #include "tenant/runtime_roles.h"
 #include "tenant/tenant_places.h"
 #include "tenant/tenant_registry.h"
@@ -16,7 +17,8 @@ namespace tenantctl::cli {
 
 /// The registry of the session's database, installed or not.
 inline TenantRegistry tenant_registry(const Context& context, Session& session) {
-  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout,
+          &context.taken_slugs};
 }
 
 /// The roles as which its tenants' sessions work.
@@ -36,6 +38,11 @@ inline TenantPlaces tenant_places(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
 
+/// Clusters with a registry of their own that have joined this one.
+inline JoinedClusters joined_clusters(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
 /// Who is called so, by slug, or else by schema or `database/schema`. Views tenants of the
 /// caller's.
 class TenantsByName {
@@ -43,7 +50,7 @@ class TenantsByName {
   explicit TenantsByName(const std::vector<RegisteredTenant>& tenants) {
     for (const RegisteredTenant& tenant : tenants) {
       by_slug_.emplace(tenant.slug, &tenant);
-      if (!tenant.has_rows())
+      if (!tenant.shares_rows())
         by_place_.emplace(tenant.place(), &tenant);
     }
   }

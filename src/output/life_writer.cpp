@@ -51,7 +51,7 @@ Json registered_json(const std::optional<RegisteredTenant>& tenant) {
 }
 
 std::string place_of(const std::string& schema, const std::optional<RegisteredTenant>& tenant) {
-  std::string place = tenant && tenant->has_rows() ? "rows of " : "";
+  std::string place = tenant && tenant->shares_rows() ? "rows of " : "";
   if (!schema.empty())
     place += "schema " + escaped_name(schema);
   const auto add = [&place](std::string_view sort, const std::string& name) {

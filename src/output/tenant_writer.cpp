@@ -136,7 +136,8 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
           Named{"unregistered", findings.unregistered}, Named{"unfinished", findings.unfinished},
           Named{"homeless", findings.homeless}, Named{"broken_homes", findings.broken_homes},
           Named{"broken_pool", findings.broken_pool},
-          Named{"kept_too_long", findings.kept_too_long}})
+          Named{"kept_too_long", findings.kept_too_long}, Named{"outdated", findings.outdated},
+          Named{"unreached", findings.unreached}})
       json[std::string(key)] = names;
     json["kept"] = Json::array();
     for (const TenantMove& move : findings.kept) {
@@ -157,7 +158,10 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
         Named{"shares rows in a schema that is no home of shared rows", findings.homeless},
         Named{"a home of shared rows that is not there, or not complete", findings.broken_homes},
         Named{"of the pool, but not there, or not complete", findings.broken_pool},
-        Named{"has moved, and what it left is kept for too long", findings.kept_too_long}}) {
+        Named{"has moved, and what it left is kept for too long", findings.kept_too_long},
+        Named{"is not what the cluster's own registry says; registry sync reads it",
+              findings.outdated},
+        Named{"a cluster that has joined, but cannot be reached", findings.unreached}}) {
     for (const std::string& name : names)
       out << fmt::format("{}: {}\n", escaped_name(name), what);
   }

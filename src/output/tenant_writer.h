@@ -67,12 +67,15 @@ struct RegistryFindings {
   std::vector<std::string> broken_homes;   ///< homes that are not there, or not complete
   std::vector<std::string> broken_pool;    ///< the same of the pool
   std::vector<std::string> kept_too_long;  ///< slugs that moved, and nobody has confirmed that
+  std::vector<std::string> outdated;   ///< `cluster:slug`: the cluster's registry says otherwise
+  std::vector<std::string> unreached;  ///< clusters whose registry cannot be read
   /// Those and all others that keep what they left: told, but no finding.
   std::vector<TenantMove> kept = {};
 
   bool is_empty() const {
     return missing.empty() && unversioned.empty() && unregistered.empty() && unfinished.empty() &&
-           homeless.empty() && broken_homes.empty() && broken_pool.empty() && kept_too_long.empty();
+           homeless.empty() && broken_homes.empty() && broken_pool.empty() &&
+           kept_too_long.empty() && outdated.empty() && unreached.empty();
   }
 };
 void write_registry_findings(std::ostream& out, Format format, const RegistryFindings& findings);

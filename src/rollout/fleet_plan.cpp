@@ -140,6 +140,7 @@ FleetPlan plan_fleet(const Fleet& fleet, const std::vector<Standing>& standings,
                      bool only_behind) {
   FleetPlan fleet_plan;
   fleet_plan.sites = fleet.sites;
+  fleet_plan.slugs = fleet.slugs;
   for (const Standing& standing : standings) {
     FleetPlan::Group group;
     group.state = standing.state;

@@ -26,6 +26,7 @@ struct FleetPlan {
   std::vector<Group> groups;
   std::vector<Site> sites;                    ///< as in the fleet
   std::map<std::string, std::uint32_t> away;  ///< which site a schema is at, if not at home
+  std::map<std::string, std::string> slugs;   ///< as in the fleet
 
   std::size_t schema_count() const;
   bool has_steps() const;

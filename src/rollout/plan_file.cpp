@@ -169,6 +169,7 @@ std::vector<std::string> hold_to(FleetPlan& plan, const PlanFile::ScopePlan& kep
   FleetPlan held;
   held.sites = plan.sites;
   held.away = plan.away;
+  held.slugs = plan.slugs;
   for (const FleetPlan::Group& group : plan.groups) {
     Parting parting(group);
     for (const std::string& schema : group.schemas) {

@@ -34,25 +34,30 @@ std::string hint_for(const Fleet& fleet, const std::string& wanted) {
               : "tenantctl tenant list shows all.";
 }
 
-// The slug of the tenant that has its database for itself.
-std::string_view slug_of(const Fleet& fleet, const FoundSchema& found) {
-  const Site* site = fleet.site_of(found);
-  return site == nullptr ? std::string_view() : site->slug;
+// A tenant who lives elsewhere may be called by its slug, unless a schema here is called so.
+bool is_slug(const Fleet& fleet, const std::string& name) {
+  const auto at = fleet.slugs.find(name);
+  return at != fleet.slugs.end() && !at->second.empty();
 }
 
-// A tenant in a database of its own may be called by its slug, unless a schema here is called so.
-bool is_slug(const Fleet& fleet, const std::string& name) {
-  return std::ranges::any_of(fleet.sites, [&name](const Site& site) { return site.slug == name; });
+// By the names that the fleet has for them.
+std::unordered_map<std::string_view, std::string_view> slugs_by_name(const Fleet& fleet) {
+  std::unordered_map<std::string_view, std::string_view> slugs;
+  for (const auto& [slug, name] : fleet.slugs) {
+    if (!name.empty())
+      slugs.emplace(name, slug);
+  }
+  return slugs;
 }
 
 void refuse_unknown(const Fleet& fleet, const Selection& selection) {
   for (const std::string& name : selection.schemas) {
     const bool is_schema = fleet.find(name) != nullptr;
     if (is_schema && is_slug(fleet, name)) {
-      throw UsageError(fmt::format("\"{}\" is a schema here and a tenant with a database of its "
-                                   "own",
-                                   escaped_name(name)),
-                       "Call the tenant by database/schema; tenantctl tenant list shows all.");
+      throw UsageError(
+          fmt::format("\"{}\" is a schema here and a tenant who lives elsewhere",
+                      escaped_name(name)),
+          "Call the tenant by its place, with the slash; tenantctl tenant list shows all.");
     }
     if (!is_schema && !is_slug(fleet, name)) {
       throw UsageError(fmt::format("there is no tenant \"{}\"", escaped_name(name)),
@@ -94,7 +99,7 @@ void keep_registered(std::vector<std::uint32_t>& selected, const Fleet& fleet,
                      const RegistryFilter& filter, const RegisteredFleet& registered) {
   std::unordered_map<std::string, const RegisteredTenant*> rows;
   for (const RegisteredTenant& tenant : registered.tenants) {
-    if (!tenant.has_rows())
+    if (!tenant.shares_rows())
       rows.emplace(tenant.place(), &tenant);
   }
   const std::unordered_set<std::string> homes(registered.homes.begin(), registered.homes.end());
@@ -114,10 +119,12 @@ std::vector<std::uint32_t> matching_tenants(const Fleet& fleet, const Selection&
   std::vector<std::string> named;
   std::swap(named, others.schemas);
   std::sort(named.begin(), named.end());
+  const auto slugs = slugs_by_name(fleet);
   std::vector<std::uint32_t> selected;
   for (std::uint32_t i = 0; i < fleet.schemas.size(); ++i) {
     const FoundSchema& found = fleet.schemas[i];
-    const std::string slug(slug_of(fleet, found));
+    const auto at = slugs.find(found.schema);
+    const std::string slug(at == slugs.end() ? std::string_view() : at->second);
     const bool is_named = named.empty() || std::ranges::binary_search(named, found.schema) ||
                           (!slug.empty() && std::ranges::binary_search(named, slug));
     if (is_named && is_tenant(found, shared_schema) && others.takes(found.schema, slug)) {

@@ -26,7 +26,7 @@ struct RegistryFilter {
 };
 
 /// Which tenants of the fleet a command is about. All conditions must hold; none means all. A
-/// tenant that has a database of its own goes by its slug as well as by `database/schema`.
+/// tenant who lives elsewhere goes by its slug as well as by its place (`database/schema`).
 struct Selection {
   std::vector<std::string> schemas;   ///< exactly these (--schema, --tenants-file)
   std::vector<std::string> tenants;   ///< globs, any of which must match (--tenants)

@@ -126,15 +126,18 @@ Fleet Fleet::only(std::string_view schema) const {
   return alone;
 }
 
-void Fleet::add_away(const Site& site, std::string_view schema) {
+void Fleet::add_away(const Site& site, std::string_view schema, const std::string& slug) {
   const auto is_same = [&site](const Site& other) {
     return other.cluster == site.cluster && other.database == site.database;
   };
-  // Those of one site come one behind the other. What several share is nobody's own.
   if (sites.empty() || !is_same(sites.back())) {
     sites.push_back(site);
-  } else if (sites.back().slug != site.slug) {
-    sites.back().slug.clear();
+  }
+  if (!slug.empty()) {
+    const auto [at, is_new] = slugs.try_emplace(slug, site.name_of(schema));
+    if (!is_new) {
+      at->second.clear();
+    }
   }
   if (comments.empty()) {
     comments.emplace_back();

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,9 @@ struct FoundSchema {
 struct Fleet {
   std::vector<FoundSchema> schemas;
   std::vector<std::string> comments;
-  std::vector<Site> sites;    ///< where else tenants live
+  std::vector<Site> sites;  ///< where else tenants live
+  /// What a tenant who lives elsewhere goes by as well, to its name here. Empty name: several do.
+  std::map<std::string, std::string> slugs;
   bool has_registry = false;  ///< there is a table of its name, whoever made it
 
   const std::string& comment_of(const FoundSchema& schema) const {
@@ -53,8 +56,9 @@ struct Fleet {
     const Site* site = site_of(schema);
     return site == nullptr ? schema.schema : site->schema_of(schema.schema);
   }
-  /// Adds a schema that lives elsewhere, without looking there. Sort() when all are added.
-  void add_away(const Site& site, std::string_view schema);
+  /// Adds a schema that lives elsewhere, without looking there; `slug` is its tenant's. Those of
+  /// one site one behind the other. Sort() when all are added.
+  void add_away(const Site& site, std::string_view schema, const std::string& slug = {});
   /// By name. Throws UsageError for two of the same name: a schema here that is called like the
   /// database and schema of another.
   void sort();

@@ -14,13 +14,14 @@ constexpr auto create_table = R"(CREATE TABLE tenantctl.gate (
 // tenant that it asks for. The head comes from the mark: a version table is never opened, whoever
 // owns it. The settings are not its business: its own path is pinned.
 std::string create_admission() {
-  return R"(CREATE FUNCTION tenantctl.admission(slug text, minimum_revision text,
+  return R"(CREATE OR REPLACE FUNCTION tenantctl.admission(slug text, minimum_revision text,
   OUT tenant_id uuid, OUT path text, OUT runtime_role text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   asked tenantctl.tenant;
   rules tenantctl.gate;
+  away text;
   mark text;
   head text;
   minimum text := substring(minimum_revision FROM '^[0-9]{1,18}');
@@ -28,6 +29,12 @@ BEGIN
 )" + revision_is_named() +
          R"(  SELECT t.* INTO asked FROM tenantctl.tenant t WHERE t.slug = admission.slug;
   IF asked.id IS NULL THEN
+    SELECT c.cluster INTO away FROM tenantctl.cluster_tenant c WHERE c.slug = admission.slug;
+    IF FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'TG006',
+        MESSAGE = format('tenant %s lives on cluster %s', admission.slug, away),
+        HINT = 'The gate over there lets it in.';
+    END IF;
     RAISE EXCEPTION USING ERRCODE = 'TG001',
       MESSAGE = format('there is no tenant %L', admission.slug);
   END IF;
@@ -38,6 +45,10 @@ BEGIN
   IF asked.state <> 'ready' THEN
     RAISE EXCEPTION USING ERRCODE = 'TG003',
       MESSAGE = format('tenant %s is not ready, but %s', asked.slug, asked.state);
+  END IF;
+  IF asked.cluster IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TG006',
+      MESSAGE = format('tenant %s lives on cluster %s', asked.slug, asked.cluster);
   END IF;
   IF asked.schema_name IS NULL OR asked.database_name <> current_database() THEN
     RAISE EXCEPTION USING ERRCODE = 'TG006',
@@ -50,7 +61,7 @@ BEGIN
     AND c.relkind = 'r' AND c.relowner = n.nspowner
   WHERE n.nspname = asked.schema_name;
   IF NOT FOUND OR mark ~ ' dropping$' THEN
-    RAISE EXCEPTION USING ERRCODE = CASE WHEN asked.cluster IS NULL THEN 'TG003' ELSE 'TG006' END,
+    RAISE EXCEPTION USING ERRCODE = 'TG003',
       MESSAGE = format('tenant %s is not ready: schema %I is not here', asked.slug,
                        asked.schema_name);
   END IF;
@@ -211,6 +222,9 @@ std::vector<std::string> gate_of_version_2() {
           "FROM PUBLIC"};
 }
 
+// Version 1 makes the gate as it is today; who has an older one is given what changed.
+std::vector<std::string> gate_of_version_3() { return {create_admission()}; }
+
 }  // namespace
 
 std::string revision_is_named() {
@@ -239,9 +253,10 @@ std::string_view enter_function() { return create_enter; }
 std::string_view leave_function() { return create_leave; }
 
 const Component& gate_component() {
-  static const Component component{.name = "gate",
-                                   .tables = {"tenant", "gate", "place"},
-                                   .versions = {gate_of_version_1(), gate_of_version_2()}};
+  static const Component component{
+      .name = "gate",
+      .tables = {"tenant", "gate", "place", "cluster_tenant"},
+      .versions = {gate_of_version_1(), gate_of_version_2(), gate_of_version_3()}};
   return component;
 }
 

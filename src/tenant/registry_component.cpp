@@ -71,12 +71,56 @@ std::vector<std::string> registry_of_version_2() {
       ")"};
 }
 
+// Clusters that have a registry of their own, and who that had when it was read last. A slug is one
+// tenant's wherever he lives: what is registered here is checked by the trigger, what is read there
+// by who writes it, with tenantctl.tenant locked.
+std::vector<std::string> registry_of_version_3() {
+  return {
+      "CREATE TABLE tenantctl.cluster (\n"
+      "  name text PRIMARY KEY CHECK (name COLLATE pg_catalog.\"C\" ~ '^[a-z0-9_-]+$'),\n"
+      "  token uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),\n"
+      "  joined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
+      "  synced_at timestamptz\n"
+      ")",
+      "CREATE TABLE tenantctl.cluster_tenant (\n"
+      "  id uuid PRIMARY KEY,\n"
+      "  slug text NOT NULL UNIQUE,\n"
+      "  name text NOT NULL,\n"
+      "  tier text NOT NULL,\n"
+      "  isolation text NOT NULL,\n"
+      "  schema_name text,\n"
+      "  database_name text,\n"
+      "  cluster text NOT NULL REFERENCES tenantctl.cluster (name) ON DELETE CASCADE,\n"
+      "  state text NOT NULL,\n"
+      "  runtime_role text,\n"
+      "  metadata jsonb NOT NULL,\n"
+      "  state_since timestamptz NOT NULL,\n"
+      "  created_at timestamptz NOT NULL\n"
+      ")",
+      "CREATE TRIGGER tenant_notify AFTER INSERT OR UPDATE OR DELETE ON tenantctl.cluster_tenant "
+      "FOR EACH ROW EXECUTE FUNCTION tenantctl.tenant_notify()",
+      // Whoever may write of tenants need not see those of other clusters.
+      "CREATE FUNCTION tenantctl.tenant_slug() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"
+      "SET search_path = pg_catalog, pg_temp AS $$\nDECLARE\n"
+      "  elsewhere text;\nBEGIN\n"
+      "  SELECT c.cluster INTO elsewhere FROM tenantctl.cluster_tenant c WHERE c.slug = NEW.slug;\n"
+      "  IF FOUND THEN\n"
+      "    RAISE EXCEPTION USING ERRCODE = '23505', CONSTRAINT = 'tenant_slug_elsewhere',\n"
+      "      MESSAGE = pg_catalog.format('tenant %s lives on cluster %s', NEW.slug, elsewhere);\n"
+      "  END IF;\n"
+      "  RETURN NEW;\nEND\n$$",
+      "REVOKE ALL ON FUNCTION tenantctl.tenant_slug() FROM PUBLIC",
+      "CREATE TRIGGER tenant_slug BEFORE INSERT OR UPDATE OF slug ON tenantctl.tenant "
+      "FOR EACH ROW EXECUTE FUNCTION tenantctl.tenant_slug()"};
+}
+
 }  // namespace
 
 const Component& registry_component() {
-  static const Component component{.name = "registry",
-                                   .tables = {"tenant", "place"},
-                                   .versions = {registry_of_version_1(), registry_of_version_2()}};
+  static const Component component{
+      .name = "registry",
+      .tables = {"tenant", "place", "cluster", "cluster_tenant"},
+      .versions = {registry_of_version_1(), registry_of_version_2(), registry_of_version_3()}};
   return component;
 }
 

@@ -9,9 +9,8 @@ namespace tenantctl {
 /// database of the same server, or one of another server. A schema there is called
 /// `database/schema` by every command, report and ledger.
 struct Site {
-  std::string cluster;    ///< a name out of [clusters]; empty: the same server
-  std::string database;   ///< empty: the one that the cluster's connection string names
-  std::string slug = {};  ///< of the tenant that has it for itself
+  std::string cluster;   ///< a name out of [clusters]; empty: the same server
+  std::string database;  ///< empty: the one that the cluster's connection string names
 
   /// `database`, `cluster:database` or `cluster:`: what stands in front of the slash.
   std::string name() const { return cluster.empty() ? database : cluster + ":" + database; }

@@ -4,54 +4,15 @@
 
 #include <algorithm>
 
-#include "base/number.h"
 #include "base/text.h"
 #include "pq/transaction.h"
 #include "tenant/dropped_tenants.h"
 #include "tenant/registry_component.h"
 #include "tenant/tenant_lock.h"
+#include "tenant/tenant_rows.h"
 
 namespace tenantctl {
 namespace {
-
-// Of the session lock by which a run that makes tenants is known to live; the second key is the
-// beginning of the run's id.
-constexpr int run_lock_class = 1952670770;
-constexpr std::string_view iso = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'";
-
-std::string is_being_made() {
-  return fmt::format(
-      "(t.state = 'provisioning' AND EXISTS (SELECT FROM pg_catalog.pg_locks h "
-      "WHERE h.locktype = 'advisory' AND h.objsubid = 2 AND h.classid::pg_catalog.int8 = {} "
-      "AND h.objid::pg_catalog.int8 = ('x' || COALESCE(pg_catalog.substring("
-      "t.metadata #>> '{{tenantctl,run}}', '^[0-9a-f]{{8}}'), '0'))::pg_catalog.bit(32)"
-      "::pg_catalog.int8 "
-      "AND h.pid <> pg_catalog.pg_backend_pid() AND h.database = (SELECT d.oid "
-      "FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())))",
-      run_lock_class);
-}
-
-RegisteredTenant tenant_of(const pq::Row& row) {
-  RegisteredTenant tenant;
-  tenant.id = row.text(0);
-  tenant.slug = row.text(1);
-  tenant.name = row.text(2);
-  tenant.tier = row.text(3);
-  tenant.isolation = row.text(4);
-  tenant.schema = row.text(5);
-  tenant.database = row.text(6);
-  tenant.cluster = row.text(7);
-  tenant.state = row.text(8);
-  tenant.runtime_role = row.text(9);
-  tenant.metadata = row.text(10);
-  tenant.state_since = row.text(11);
-  tenant.created_at = row.text(12);
-  tenant.is_being_made = row.text(13) == "t";
-  tenant.is_kept = row.text(14) == "t";
-  tenant.state_age = number_of<std::int64_t>(row.text(15));
-  tenant.renaming = row.text(16);
-  return tenant;
-}
 
 // Fails the transaction, by a cast, unless every tenant is this run's.
 pq::Message refuse_fewer(const std::string& run_id, std::size_t count) {
@@ -63,9 +24,18 @@ pq::Message refuse_fewer(const std::string& run_id, std::size_t count) {
           .values = {run_id, fmt::to_string(count)}};
 }
 
+// The registry's own trigger tells where the tenant is who has the slug.
+void explain_elsewhere(const pq::ServerError& error) {
+  if (error.fields().constraint == "tenant_slug_elsewhere") {
+    throw UsageError(error.fields().message,
+                     "A slug is one tenant's wherever he lives. Nothing was changed.");
+  }
+}
+
 [[noreturn]] void explain_refusal(const pq::ServerError& error) {
   constexpr std::string_view unique = "23505";
   constexpr std::string_view bad_text = "22P02";
+  explain_elsewhere(error);
   if (error.is(unique) ||
       (error.is(bad_text) && error.fields().message.find("\"taken\"") != std::string::npos)) {
     throw UsageError("a tenant of that name, or with that schema, is registered already",
@@ -89,7 +59,9 @@ Installed TenantRegistry::install() { return components_.install(registry_compon
 
 bool TenantRegistry::is_installed() { return components_.version_of(registry_component()) > 0; }
 
-std::vector<std::string> TenantRegistry::adopt(const std::vector<std::string>& schemas) {
+std::vector<std::string> TenantRegistry::adopt(std::vector<std::string> schemas) {
+  if (taken_ != nullptr)
+    std::erase_if(schemas, [this](const std::string& name) { return taken_->contains(name); });
   std::vector<std::string> adopted;
   std::vector<pq::Message> messages;
   messages.push_back(
@@ -99,6 +71,7 @@ std::vector<std::string> TenantRegistry::adopt(const std::vector<std::string>& s
               "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.isolation = 'schema' "
               "AND t.schema_name = w.name AND t.database_name IS NULL AND t.cluster IS NULL) "
               "AND NOT EXISTS (SELECT FROM tenantctl.place p WHERE p.schema_name = w.name) "
+              "AND NOT EXISTS (SELECT FROM tenantctl.cluster_tenant c WHERE c.slug = w.name) "
               "ON CONFLICT DO NOTHING RETURNING schema_name",
        .values = {array_of(schemas)},
        .on_row = [&adopted](const pq::Row& row) { adopted.emplace_back(row.text(0)); }});
@@ -123,6 +96,7 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
     databases.push_back(tenant.database);
     clusters.push_back(tenant.cluster);
   }
+  refuse_taken(slugs);
   std::vector<pq::Message> messages;
   if (locks) {
     messages.push_back(
@@ -175,6 +149,7 @@ std::vector<pq::Message> TenantRegistry::settle_along(const std::vector<NewTenan
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
   }
+  refuse_taken(slugs);
   std::vector<pq::Message> messages;
   messages.push_back(
       // The home stays one until this is committed.
@@ -318,6 +293,7 @@ std::vector<std::string> TenantRegistry::change_state(const std::vector<std::str
 
 void TenantRegistry::rename(const RegisteredTenant& seen, const std::string& to,
                             const std::string& database) {
+  refuse_taken({to});
   std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = "UPDATE tenantctl.tenant t SET slug = $2::pg_catalog.text, "
@@ -392,6 +368,10 @@ std::vector<pq::Message> TenantRegistry::rename_along(const std::optional<Regist
                                                       const std::string& from,
                                                       const std::string& to,
                                                       const std::string& slug) {
+  if (!slug.empty())
+    refuse_taken({slug});
+  else if (seen && seen->slug == from)
+    refuse_taken({to});
   std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = fmt::format(
@@ -446,6 +426,7 @@ std::vector<pq::Message> TenantRegistry::remove_along(const std::optional<Regist
 void TenantRegistry::explain(const pq::ServerError& error) {
   constexpr std::string_view unique = "23505";
   constexpr std::string_view bad_text = "22P02";
+  explain_elsewhere(error);
   if (TenantLock::is_refusal(error.fields())) {
     throw UnavailableError("another run is moving, renaming or dropping the tenant",
                            "Wait until it ends. Nothing was changed.");
@@ -465,34 +446,56 @@ std::vector<RegisteredTenant> TenantRegistry::select(
     const std::string& condition, std::vector<std::optional<std::string>> values) {
   std::vector<RegisteredTenant> tenants;
   std::vector<pq::Message> messages;
-  messages.push_back(
-      {.sql = fmt::format(
-           "SELECT t.id, t.slug, t.name, t.tier, t.isolation, t.schema_name, t.database_name, "
-           "t.cluster, t.state, t.runtime_role, t.metadata, "
-           "pg_catalog.to_char(t.state_since AT TIME ZONE 'UTC', {0}), "
-           "pg_catalog.to_char(t.created_at AT TIME ZONE 'UTC', {0}), {1}, "
-           "(t.state = 'deleting' AND t.metadata #>> '{{tenantctl,before}}' IS NOT NULL), "
-           "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - t.state_since)"
-           "::pg_catalog.int8, t.metadata #>> '{{tenantctl,renaming}}' FROM tenantctl.tenant t {2} "
-           "ORDER BY t.slug COLLATE pg_catalog.\"C\"",
-           iso, is_being_made(), condition),
-       .values = std::move(values),
-       .on_row = [&tenants](const pq::Row& row) { tenants.push_back(tenant_of(row)); }});
+  messages.push_back(read_tenants("tenant", condition, std::move(values), tenants));
   components_.read(registry_component(), std::move(messages));
   return tenants;
 }
 
 std::vector<RegisteredTenant> TenantRegistry::all() { return select("", {}); }
 
+namespace {
+
+constexpr std::string_view is_called =
+    "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation = 'schema' "
+    "AND t.database_name IS NULL AND t.cluster IS NULL "
+    "AND t.schema_name = ANY ($1::pg_catalog.text[]) "
+    "OR (t.database_name IS NOT NULL OR t.cluster IS NOT NULL) AND COALESCE(t.cluster || ':', "
+    "'') "
+    "|| COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])";
+
+}  // namespace
+
 std::vector<RegisteredTenant> TenantRegistry::find(const std::vector<std::string>& names) {
-  return select(
-      "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation = 'schema' "
-      "AND t.database_name IS NULL AND t.cluster IS NULL "
-      "AND t.schema_name = ANY ($1::pg_catalog.text[]) "
-      "OR (t.database_name IS NOT NULL OR t.cluster IS NOT NULL) AND COALESCE(t.cluster || ':', "
-      "'') "
-      "|| COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])",
-      {array_of(names)});
+  return select(std::string(is_called), {array_of(names)});
+}
+
+std::vector<RegisteredTenant> TenantRegistry::find_own(const std::vector<std::string>& names) {
+  std::vector<RegisteredTenant> own;
+  std::vector<RegisteredTenant> joined;
+  std::vector<pq::Message> messages;
+  messages.push_back(read_tenants("tenant", std::string(is_called), {array_of(names)}, own));
+  messages.push_back(JoinedClusters::find(names, joined));
+  components_.read(registry_component(), std::move(messages));
+  if (!joined.empty()) {
+    const RegisteredTenant& one = joined.front();
+    throw UsageError(
+        fmt::format("tenant {} lives on cluster {}, whose own registry knows it", one.slug,
+                    one.cluster),
+        fmt::format("Give the command to that cluster, with --cluster {} and the tenant's slug.",
+                    one.cluster));
+  }
+  return own;
+}
+
+void TenantRegistry::refuse_taken(const std::vector<std::string>& slugs) const {
+  if (taken_ == nullptr)
+    return;
+  for (const std::string& slug : slugs) {
+    if (const auto at = taken_->find(slug); at != taken_->end()) {
+      throw UsageError(fmt::format("tenant {} is registered already, {}", slug, at->second),
+                       "A slug is one tenant's wherever he lives. Nothing was changed.");
+    }
+  }
 }
 
 std::vector<std::string> TenantRegistry::schemas_of_roles(const std::vector<std::string>& roles) {
@@ -517,11 +520,15 @@ std::vector<std::string> TenantRegistry::slugs_like(const std::string& like) {
   return slugs;
 }
 
-std::vector<RegisteredTenant> TenantRegistry::elsewhere() {
-  std::vector<RegisteredTenant> tenants =
-      select("WHERE t.database_name IS NOT NULL OR t.cluster IS NOT NULL", {});
-  std::ranges::sort(tenants, {}, &RegisteredTenant::place);
-  return tenants;
+Elsewhere TenantRegistry::elsewhere() {
+  Elsewhere away;
+  std::vector<pq::Message> messages;
+  messages.push_back(read_tenants(
+      "tenant", "WHERE t.database_name IS NOT NULL OR t.cluster IS NOT NULL", {}, away.tenants));
+  messages.push_back(JoinedClusters::read(away.joined));
+  components_.read(registry_component(), std::move(messages));
+  std::ranges::sort(away.tenants, {}, &RegisteredTenant::place);
+  return away;
 }
 
 std::vector<std::string> TenantRegistry::registered(const std::vector<std::string>& schemas) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,39 +11,10 @@
 
 #include "pq/pipeline.h"
 #include "tenant/components.h"
-#include "tenant/site.h"
+#include "tenant/joined_clusters.h"
+#include "tenant/tenant_rows.h"
 
 namespace tenantctl {
-
-/// A tenant as its row tells. Empty text for what the row leaves open; a schema without a database
-/// or cluster is one of the registry's own database.
-struct RegisteredTenant {
-  std::string id;
-  std::string slug;
-  std::string name;
-  std::string tier;
-  std::string isolation;
-  std::string schema;
-  std::string database;
-  std::string cluster;
-  std::string state;
-  std::string runtime_role;
-  std::string metadata;  ///< JSON, an object
-  std::string state_since;
-  std::string created_at;
-  std::int64_t state_age = 0;  ///< seconds
-  bool is_being_made = false;  ///< provisioning, by a run that lives
-  bool is_kept = false;        ///< deleting, but it can be brought back
-  std::string renaming;        ///< what its database is to be called, since a rename began
-
-  bool has_rows() const { return isolation == "rows" && database.empty() && cluster.empty(); }
-  bool is_here() const { return isolation == "schema" && database.empty() && cluster.empty(); }
-  /// In a database of another name or server; nobody sees it by looking into this one.
-  bool is_elsewhere() const { return !database.empty() || !cluster.empty(); }
-  Site site() const { return {.cluster = cluster, .database = database, .slug = slug}; }
-  /// What commands call its schema: its name, or `database/schema`.
-  std::string place() const { return is_elsewhere() ? site().name_of(schema) : schema; }
-};
 
 /// A tenant that is to be made: in a schema of this database, or in a database of its own.
 struct NewTenant {
@@ -61,6 +33,12 @@ struct TenantTraits {
   std::string runtime_role = {};  ///< as which their sessions work; empty: any that may enter
 };
 
+/// What does not stand in the registry's own database.
+struct Elsewhere {
+  std::vector<RegisteredTenant> tenants;  ///< by place
+  std::vector<JoinedCluster> joined;      ///< who know their tenants themselves
+};
+
 /// All SQL about tenantctl.tenant, where a database's tenants are registered once `registry init`
 /// has installed it: who they are, where they live and in which state. Fleets without it go on by
 /// marks alone.
@@ -69,10 +47,14 @@ struct TenantTraits {
 /// no registry.
 class TenantRegistry {
  public:
-  /// `patience` with an answer.
+  /// Slugs that tenants have whom this registry does not know, and where those live.
+  using TakenSlugs = std::map<std::string, std::string>;
+
+  /// `patience` with an answer; no tenant is given a slug out of `taken`, which must outlive this.
   TenantRegistry(pq::Pipeline& pipeline, std::vector<std::string> owners,
-                 std::chrono::milliseconds patience = std::chrono::seconds(120))
-      : components_(pipeline, std::move(owners), patience) {}
+                 std::chrono::milliseconds patience = std::chrono::seconds(120),
+                 const TakenSlugs* taken = nullptr)
+      : components_(pipeline, std::move(owners), patience), taken_(taken) {}
 
   /// Makes the registry, or takes it to this version.
   Installed install();
@@ -80,7 +62,7 @@ class TenantRegistry {
 
   /// Registers schemas that are tenants already, as ready, each under its own name. Returns those
   /// that were not registered before, sorted. Names that no slug may have are not for it.
-  std::vector<std::string> adopt(const std::vector<std::string>& schemas);
+  std::vector<std::string> adopt(std::vector<std::string> schemas);
 
   /// Registers tenants as provisioning, all or none. One that stands so already, of a run that does
   /// not live any more, is taken over. With `locks` the session holds a lock from here on by which
@@ -158,10 +140,15 @@ class TenantRegistry {
 
   /// All, by slug. None where there is no registry.
   std::vector<RegisteredTenant> all();
-  /// Those that do not live in this database, by place.
-  std::vector<RegisteredTenant> elsewhere();
+  Elsewhere elsewhere();
   /// Those that have one of the names as slug, as schema in this database, or as place elsewhere.
   std::vector<RegisteredTenant> find(const std::vector<std::string>& names);
+
+  /// The same for who is to change them: throws UsageError for a tenant of a cluster that has
+  /// joined.
+  std::vector<RegisteredTenant> find_own(const std::vector<std::string>& names);
+  /// Throws UsageError for a slug that is taken elsewhere.
+  void refuse_taken(const std::vector<std::string>& slugs) const;
 
   /// Schemas of the tenants that work as one of the roles.
   std::vector<std::string> schemas_of_roles(const std::vector<std::string>& roles);
@@ -179,6 +166,7 @@ class TenantRegistry {
                                        std::vector<std::optional<std::string>> values);
 
   Components components_;
+  const TakenSlugs* taken_;
 };
 
 }  // namespace tenantctl

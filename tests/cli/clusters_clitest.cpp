@@ -140,7 +140,10 @@ TEST_SUITE("cli/clusters") {
                     {"tenant", "create", "one", "--isolation", "database", "--cluster", "mars"}),
                 2, {"nothing says where cluster \"mars\" is", "[clusters]"}) == "");
     CHECK(fault(project.run({"tenant", "create", "one", "--cluster", "mars"}), 2,
-                {"--cluster is for tenants with a database"}) == "");
+                {"nothing says where cluster \"mars\" is"}) == "");
+    project.tool.folder().write("tenantctl.toml", "[clusters]\neu = \"dbname=x\"\n");
+    CHECK(fault(project.run({"tenant", "create", "one", "--cluster", "eu"}), 2,
+                {"cluster eu has not joined", "tenantctl registry join"}) == "");
     CHECK(fault(project.run({"status", "--cluster-url", "mars"}), 2, {"is not name=URL"}) == "");
     project.tool.folder().write("tenantctl.toml", "[servers]\neu = \"x\"\n");
     CHECK(fault(project.run({"status"}), 2, {"[clusters] is the only section"}) == "");

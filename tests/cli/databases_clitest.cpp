@@ -164,9 +164,13 @@ TEST_SUITE("cli/databases/create") {
     CHECK(project.states() == "one ready");
   }
 
-  TEST_CASE("an interrupted create leaves nothing") {
+  TEST_CASE("an interrupted create leaves nothing, in whichever scope it was") {
+    std::string scope;
+    SUBCASE("shared") { scope = "shared"; }
+    SUBCASE("tenant") { scope = "tenant"; }
     DatabaseProject project;
-    project.write("tenant/0001_slow.sql", "SELECT pg_sleep(600);");
+    project.write_abc();
+    project.write(scope + "/0004_slow.sql", "SELECT pg_sleep(600);");
     auto process = project.tool.start({"tenant", "create", "one", "--isolation", "database"});
     const std::string sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = '" +
                                  project.name_of("one") + "' AND query LIKE '%pg_sleep(600)%'";

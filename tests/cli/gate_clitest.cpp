@@ -71,7 +71,7 @@ TEST_SUITE("cli/gate") {
     CHECK(fault(project.run({"gate", "install"}), 2,
                 {"needs the registry", "HINT: tenantctl registry init"}) == "");
     project.must({"registry", "init"});
-    CHECK(fault(project.run({"gate", "install"}), 0, {"gate installed, version 2\n"}) == "");
+    CHECK(fault(project.run({"gate", "install"}), 0, {"gate installed, version 3\n"}) == "");
     const std::string app = project.database.second_role();
     const auto again = project.run({"gate", "install", "--runtime-role", app, "-o", "json"});
     CHECK(judged(again, "gate-install") == "");
@@ -93,7 +93,7 @@ TEST_SUITE("cli/gate") {
                 {"no such role", "CREATE ROLE"}) == "");
     CHECK(fault(project.run({"gate", "install", "--admin-role", project.database.second_role()}), 2,
                 {"may log in", "HINT"}) == "");
-    CHECK(fault(project.run({"gate", "show"}), 0, {"gate, version 2"}) == "");
+    CHECK(fault(project.run({"gate", "show"}), 0, {"gate, version 3"}) == "");
   }
 
   TEST_CASE("applications see what the tenant's revisions saw") {

@@ -11,13 +11,13 @@ using nlohmann::json;
 TEST_SUITE("cli/registry init") {
   TEST_CASE("the registry is made once, and said to be there the second time") {
     Project project;
-    CHECK(fault(project.run({"registry", "init"}), 0, {"registry installed, version 2\n"}) == "");
-    CHECK(fault(project.run({"registry", "init"}), 0, {"registry unchanged, version 2\n"}) == "");
+    CHECK(fault(project.run({"registry", "init"}), 0, {"registry installed, version 3\n"}) == "");
+    CHECK(fault(project.run({"registry", "init"}), 0, {"registry unchanged, version 3\n"}) == "");
     const auto run = project.run({"registry", "init", "-o", "json"});
     CHECK(judged(run, "registry-init") == "");
     CHECK(json::parse(run.out)["action"] == "unchanged");
     CHECK(project.database.value("SELECT version FROM tenantctl.component WHERE name = "
-                                 "'registry'") == "2");
+                                 "'registry'") == "3");
   }
 
   TEST_CASE("--adopt registers who is there by mark, as ready, and nobody twice") {

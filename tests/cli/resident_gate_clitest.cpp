@@ -110,7 +110,7 @@ TEST_SUITE("cli/resident gate") {
     project.must({"tenant", "create", "one", "two", "--isolation", "database"});
     project.inside("one", {"DROP SCHEMA tenantctl CASCADE"});
     CHECK(fault(project.run({"gate", "install"}), 0,
-                {"gate unchanged, version 2\nand in 2 own databases of tenants\n"}) == "");
+                {"gate unchanged, version 3\nand in 2 own databases of tenants\n"}) == "");
     CHECK(project.inside("one", {"SELECT tenantctl.current_tenant()"}) ==
           project.id_of("one") + "\n");
     project.database.execute("ALTER DATABASE \"" + project.name_of("two") + "\" RENAME TO \"" +

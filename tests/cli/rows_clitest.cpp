@@ -189,12 +189,14 @@ TEST_SUITE("cli/rows drop") {
         "ALTER SCHEMA rows OWNER TO " + owner + "; ALTER TABLE rows.authors OWNER TO " + owner +
         "; ALTER TABLE rows.notes OWNER TO " + owner +
         "; ALTER TABLE rows.tenantctl_version OWNER TO " + owner +
-        "; ALTER SCHEMA tenantctl OWNER TO " + owner + "; ALTER TABLE tenantctl.tenant OWNER TO " +
-        owner + "; ALTER TABLE tenantctl.place OWNER TO " + owner +
-        "; ALTER TABLE tenantctl.component OWNER TO " + owner +
-        "; ALTER FUNCTION tenantctl.tenant_touch OWNER TO " + owner +
-        "; ALTER FUNCTION tenantctl.tenant_notify OWNER TO " + owner +
-        "; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tenantctl TO " + owner);
+        "; ALTER SCHEMA tenantctl OWNER TO " + owner +
+        "; DO $$DECLARE one text; BEGIN FOR one IN "
+        "SELECT format('TABLE %s', c.oid::regclass) FROM pg_class c "
+        "WHERE c.relnamespace = 'tenantctl'::regnamespace AND c.relkind = 'r' "
+        "UNION ALL SELECT format('FUNCTION %s', p.oid::regprocedure) FROM pg_proc p "
+        "WHERE p.pronamespace = 'tenantctl'::regnamespace "
+        "LOOP EXECUTE format('ALTER %s OWNER TO " +
+        owner + "', one); END LOOP; END$$");
     project.tool.set_variable("DATABASE_URL", project.database.conninfo_as(owner));
     CHECK(
         fault(project.run({"tenant", "drop", "acme", "--yes", "--purge", "--common", "countries"}),

@@ -17,7 +17,7 @@ using namespace tenantctl::testing;
 namespace {
 
 Site site(const std::string& slug, const std::string& cluster = {}) {
-  return {.cluster = cluster, .database = "db_" + slug, .slug = slug};
+  return {.cluster = cluster, .database = "db_" + slug};
 }
 
 /// `plain` here, `acme` and `apex` in databases of their own.
@@ -25,8 +25,8 @@ Fleet mixed() {
   Fleet fleet;
   fleet.schemas.push_back({.schema = "plain", .comment = 0, .state = FoundSchema::State::ours});
   fleet.comments.emplace_back();
-  fleet.add_away(site("acme"), "tenant");
-  fleet.add_away(site("apex"), "tenant");
+  fleet.add_away(site("acme"), "tenant", "acme");
+  fleet.add_away(site("apex"), "tenant", "apex");
   fleet.sort();
   return fleet;
 }
@@ -54,7 +54,7 @@ TEST_SUITE("rollout/sites") {
     const Fleet fleet = mixed();
     const FoundSchema& found = *fleet.find("db_acme/tenant");
     CHECK(fleet.local_name(found) == "tenant");
-    CHECK(fleet.site_of(found)->slug == "acme");
+    CHECK(fleet.site_of(found)->name() == "db_acme");
     CHECK(fleet.site_of(*fleet.find("plain")) == nullptr);
     CHECK(site("acme", "eu").name_of("a/b") == "eu:db_acme/a/b");
     CHECK(site("acme", "eu").schema_of("eu:db_acme/a/b") == "a/b");
@@ -79,18 +79,21 @@ TEST_SUITE("rollout/sites") {
                     UsageError);
   }
 
-  TEST_CASE("of several tenants at one site none is chosen by another's slug") {
+  TEST_CASE("of several tenants at one site each is chosen by its own slug, and none by two's") {
     Fleet fleet;
-    fleet.add_away({.cluster = "eu", .database = {}, .slug = "acme"}, "one");
-    fleet.add_away({.cluster = "eu", .database = {}, .slug = "apex"}, "two");
+    fleet.add_away({.cluster = "eu", .database = {}}, "one", "acme");
+    fleet.add_away({.cluster = "eu", .database = {}}, "three", "twice");
+    fleet.add_away({.cluster = "eu", .database = {}}, "two", "apex");
+    fleet.add_away({.cluster = "eu", .database = {}}, "zero", "twice");
     fleet.sort();
     CHECK(fleet.sites.size() == 1);
     const auto select = [&fleet](const std::string& name) {
       return select_tenants(fleet, {.schemas = {name}, .tenants = {}, .excludes = {}}, "shared");
     };
-    CHECK(select("eu:/two") == std::vector<std::uint32_t>{1});
-    CHECK_THROWS_AS(select("acme"), UsageError);
-    CHECK_THROWS_AS(select("apex"), UsageError);
+    CHECK(select("eu:/two") == std::vector<std::uint32_t>{2});
+    CHECK(select("acme") == std::vector<std::uint32_t>{0});
+    CHECK(select("apex") == std::vector<std::uint32_t>{2});
+    CHECK_THROWS_AS(select("twice"), UsageError);
   }
 
   TEST_CASE("groups of several databases are one where the same plan serves them") {

@@ -1,0 +1,286 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/database.h"
+#include "support/process.h"
+#include "support/project.h"
+
+using namespace tenantctl::testing;
+using nlohmann::json;
+
+namespace {
+
+/// A product whose tenants live in its own database and in two more, each with a registry of its
+/// own. That those are databases of the same server makes no difference to the program.
+struct Continents {
+  TestDatabase eu;
+  TestDatabase us;
+  Project project;
+
+  Continents() {
+    project.tool.folder().write("tenantctl.toml",
+                                "[clusters]\neu = \"$EU_URL\"\nus = \"$US_URL\"\n"
+                                "eu2 = \"$EU_URL\"\nmain = \"$DATABASE_URL\"\n");
+    project.tool.set_variable("EU_URL", eu.conninfo());
+    project.tool.set_variable("US_URL", us.conninfo());
+    project.write("shared/0001_plans.sql", "CREATE TABLE plans (id int);", "DROP TABLE plans;");
+    project.write_abc();
+    project.must({"upgrade", "--scope", "shared"});
+    project.must({"registry", "init"});
+    project.must({"tenant", "create", "here"});
+  }
+
+  void join(const std::string& cluster) const {
+    project.must({"registry", "init", "--cluster", cluster});
+    project.must({"registry", "join", cluster});
+  }
+
+  std::string known() const {
+    return project.database.value(
+        "SELECT string_agg(cluster || ':' || slug || ' ' || state, ',' ORDER BY cluster, slug) "
+        "FROM tenantctl.cluster_tenant");
+  }
+};
+
+// By name: who is first is the rollout's business.
+std::string results_of(const Finished& run) {
+  const json document = json::parse(run.out);
+  std::set<std::string> results;
+  for (const auto& one : document.at("tenants").at("schemas"))
+    results.insert(one.at("schema").get<std::string>() + " " + one.at("result").get<std::string>());
+  std::string all;
+  for (const std::string& result : results)
+    all += (all.empty() ? "" : ", ") + result;
+  return all;
+}
+
+std::string sqlstate_of(TestDatabase& database, const std::string& slug) {
+  database.execute("BEGIN");
+  std::string state;
+  try {
+    database.execute("DO $$DECLARE s text; BEGIN PERFORM tenantctl.enter('" + slug +
+                     "'); EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS s = "
+                     "RETURNED_SQLSTATE; PERFORM set_config('my.state', s, true); END$$");
+    state = database.value("SELECT current_setting('my.state', true)");
+  } catch (const std::runtime_error& error) {
+    state = error.what();
+  }
+  database.execute("ROLLBACK");
+  return state;
+}
+
+}  // namespace
+
+TEST_SUITE("cli/joined clusters") {
+  TEST_CASE("one run goes over all, with their homes and pools and a ledger in each") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    world.join("us");
+    project.must({"gate", "install", "--cluster", "eu"});
+    project.must({"tenant", "create", "far", "further", "--cluster", "eu"});
+    project.must(
+        {"tenant", "create", "shares", "--isolation", "rows", "--home", "rows", "--cluster", "eu"});
+    project.must({"tenant", "pool", "--keep", "1", "--cluster", "eu"});
+    project.must({"tenant", "create", "atlantic", "--cluster", "us"});
+    CHECK(world.known() == "eu:far ready,eu:further ready,eu:shares ready,us:atlantic ready");
+
+    project.write("tenant/0004_d.sql", "CREATE TABLE d (i int);", "DROP TABLE d;");
+    const auto run = project.run({"upgrade-all", "--canary", "far", "-o", "json"});
+    CHECK(fault(run, 0) == "");
+    CHECK(results_of(run) ==
+          "eu:/far applied, eu:/further applied, eu:/pool_00001 applied, eu:/rows applied, here "
+          "applied, us:/atlantic applied");
+    const std::string id = json::parse(run.out)["run_id"];
+    CHECK(world.eu.value("SELECT count(*) FROM tenantctl.run_schema WHERE run_id = '" + id +
+                         "' AND scope = 'tenant'") == "4");
+    CHECK(world.us.value("SELECT state FROM tenantctl.run WHERE id = '" + id + "'") == "ok");
+    CHECK(world.eu.value("SELECT count(*) FROM far.d, rows.d, pool_00001.d, shared.plans") == "0");
+
+    const auto list = project.run({"tenant", "list", "--output", "json"});
+    CHECK(judged(list, "tenant-list") == "");
+    CHECK(fault(project.run({"tenant", "list"}), 0,
+                {"eu:/pool_00001  0004_d    pool", "eu:/rows        0004_d    home",
+                 "eu:/rows        -         elsewhere  shares", "us:/atlantic"}) == "");
+    CHECK(fault(project.run({"status"}), 0, {"0004_d          6"}) == "");
+    CHECK(fault(project.run({"check"}), 0) == "");
+    CHECK(fault(project.run({"history", "--schema", "far"}), 0, {"0004  d  applied"}) == "");
+    CHECK(fault(project.run({"tenant", "show", "far"}), 0, {"schema far, cluster eu"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--isolation", "rows", "--dry-run"}), 0,
+                {"eu:/rows"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--tier", "standard", "--tenants", "f*", "-o", "json"}),
+                0, {"eu:/far", "eu:/further"}) == "");
+    CHECK(fault(project.run({"upgrade", "--schema", "atlantic", "0003"}), 0) == "");
+    CHECK(fault(project.run({"downgrade", "--schema", "atlantic", "-y", "0003"}), 0,
+                {"us:/atlantic"}) == "");
+    CHECK(fault(project.run({"status", "--cluster", "us"}), 0, {"atlantic"}) == "");
+
+    CHECK(fault(project.run({"undo", id, "-y"}), 0, {"5 applied, 1 unchanged"}) == "");
+    CHECK(world.eu.value("SELECT to_regclass('far.d') IS NULL") == "t");
+    project.must({"plan", "--file", "plan.json"});
+    CHECK(fault(project.run({"upgrade-all", "--plan", "plan.json"}), 0, {"6 applied"}) == "");
+  }
+
+  TEST_CASE("what happens to a tenant happens over there, and the registry learns of it") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    project.must({"gate", "install"});
+    project.must({"gate", "install", "--cluster", "eu"});
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    project.must({"tenant", "create", "own", "--isolation", "database", "--cluster", "eu",
+                  "--database-prefix", world.eu.name() + "_"});
+    CHECK(world.eu.value("SELECT string_agg(slug || coalesce(cluster, ''), ',' ORDER BY slug) FROM "
+                         "tenantctl.tenant") == "far,own");
+    CHECK(project.database.value("SELECT count(*) FROM tenantctl.tenant") == "1");
+    CHECK(sqlstate_of(world.eu, "far") == "");
+    CHECK(sqlstate_of(project.database, "far") == "TG006");
+    CHECK(sqlstate_of(project.database, "nobody") == "TG001");
+
+    for (const std::vector<std::string>& command : {std::vector<std::string>{"suspend", "far"},
+                                                    {"rename", "far", "near"},
+                                                    {"drop", "far", "-y"},
+                                                    {"drop", "eu:/far", "-y"},
+                                                    {"seed", "far"},
+                                                    {"clone", "far", "copy"},
+                                                    {"move", "far", "--to", "database"}}) {
+      std::vector<std::string> args{"tenant"};
+      args.insert(args.end(), command.begin(), command.end());
+      CHECK(fault(project.run(args), 2, {"lives on cluster eu", "--cluster eu"}) == "");
+    }
+    CHECK(fault(project.run({"tenant", "drop", "--tenants", "*", "-y", "--purge", "-o", "json"}), 0,
+                {"here"}) == "");
+    CHECK(world.eu.value("SELECT count(*) FROM far.c") == "0");
+
+    project.must({"tenant", "suspend", "far", "--cluster", "eu"});
+    CHECK(sqlstate_of(world.eu, "far") == "TG002");
+    CHECK(world.known() == "eu:far suspended,eu:own ready");
+    project.must({"tenant", "rename", "far", "distant", "--cluster", "eu"});
+    CHECK(world.known() == "eu:distant suspended,eu:own ready");
+    project.must({"tenant", "drop", "distant", "own", "-y", "--cluster", "eu"});
+    CHECK(world.known() == "eu:distant deleting,eu:own deleting");
+    CHECK(fault(project.run({"upgrade-all", "-o", "json"}), 0) == "");
+    project.must({"tenant", "undrop", "distant", "--cluster", "eu"});
+    CHECK(world.known() == "eu:distant suspended,eu:own deleting");
+    project.must({"tenant", "purge", "own", "-y", "--grace", "0s", "--cluster", "eu"});
+    project.must({"tenant", "drop", "distant", "-y", "--purge", "--cluster", "eu"});
+    CHECK(world.known().empty());
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+
+  TEST_CASE("a slug is one tenant's wherever he lives") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    world.join("us");
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    CHECK(fault(project.run({"tenant", "create", "far"}), 2, {"tenant far lives on cluster eu"}) ==
+          "");
+    CHECK(fault(project.run({"tenant", "create", "far", "--cluster", "us"}), 2,
+                {"registered already, on cluster eu"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "here", "--cluster", "us"}), 2,
+                {"tenant here is registered already"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "here", "--cluster", "us", "--isolation", "rows",
+                             "--home", "rows"}),
+                2, {"tenant here is registered already"}) == "");
+    CHECK(fault(project.run({"tenant", "rename", "far", "here", "--cluster", "eu"}), 2,
+                {"tenant here is registered already"}) == "");
+    CHECK(fault(project.run({"tenant", "rename", "here", "far"}), 2, {"lives on cluster eu"}) ==
+          "");
+    CHECK(world.us.value("SELECT count(*) FROM tenantctl.tenant") == "0");
+
+    // Somebody who asked nobody.
+    project.must({"tenant", "create", "far", "--database-url", world.us.conninfo()});
+    CHECK(fault(project.run({"registry", "check"}), 4, {"us:far: is not what"}) == "");
+    const auto sync = project.run({"registry", "sync", "-o", "json"});
+    CHECK(sync.exit_code == 1);
+    CHECK(judged(sync, "registry-sync") == "");
+    CHECK(json::parse(sync.out)["clusters"][1]["refused"] == json{"far"});
+    CHECK(fault(project.run({"upgrade", "--schema", "far"}), 2,
+                {"several tenants are called far: eu:/far, us:/far"}) == "");
+    CHECK(fault(project.run({"upgrade", "--schema", "us:/far"}), 0, {"us:/far"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--tenants", "far"}), 2, {"matches no tenant"}) == "");
+    project.must({"tenant", "rename", "far", "atlantic", "--cluster", "us"});
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+    CHECK(world.known() == "eu:far ready,us:atlantic ready");
+  }
+
+  TEST_CASE(
+      "a claim that an application made over there is in the next run, and in the next sync") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    project.must({"gate", "install", "--cluster", "eu"});
+    project.must({"tenant", "pool", "--keep", "1", "--cluster", "eu"});
+    world.eu.execute("SELECT tenantctl.claim('signed_up')");
+    CHECK(fault(project.run({"upgrade-all", "-o", "json"}), 0, {"eu:/signed_up"}) == "");
+    CHECK(fault(project.run({"registry", "check", "-o", "json"}), 4, {"eu:signed_up"}) == "");
+    CHECK(judged(project.run({"registry", "check", "-o", "json"}), "registry-check") == "");
+    CHECK(fault(project.run({"registry", "sync", "eu"}), 0, {"eu: 1 tenant, 1 added\n"}) == "");
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+
+  TEST_CASE("a cluster that cannot be reached keeps nobody else waiting, and is told") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    world.join("us");
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    project.must({"tenant", "create", "atlantic", "--cluster", "us"});
+    project.tool.set_variable("US_URL", unreachable_url);
+    project.write("tenant/0004_d.sql", "CREATE TABLE d (i int);", "DROP TABLE d;");
+    const auto run = project.run({"upgrade-all", "-o", "json"});
+    CHECK(run.exit_code == 1);
+    CHECK(results_of(run) == "eu:/far applied, here applied, us:/atlantic unavailable");
+    CHECK(fault(project.run({"status"}), 1, {"unavailable"}) == "");
+    CHECK(fault(project.run({"registry", "check"}), 4, {"us: a cluster that has joined, but"}) ==
+          "");
+    const auto sync = project.run({"registry", "sync", "-o", "json"});
+    CHECK(sync.exit_code == 1);
+    CHECK(judged(sync, "registry-sync") == "");
+    CHECK(fault(project.run({"tenant", "suspend", "atlantic", "--cluster", "us"}), 3) == "");
+    project.tool.set_variable("US_URL", world.us.conninfo());
+    CHECK(fault(project.run({"retry", json::parse(run.out)["run_id"]}), 0, {"us:/atlantic"}) == "");
+    project.tool.set_variable("US_URL", std::nullopt);
+    CHECK(fault(project.run({"upgrade-all"}), 2, {"cluster \"us\"", "US_URL", "is not set"}) == "");
+    CHECK(fault(project.run({"registry", "leave", "us"}), 0, {"us has left"}) == "");
+    CHECK(fault(project.run({"upgrade-all"}), 0) == "");
+  }
+
+  TEST_CASE("what cannot join does not, and leaves nothing") {
+    Continents world;
+    Project& project = world.project;
+    CHECK(fault(project.run({"registry", "join", "mars"}), 2, {"nothing says where cluster"}) ==
+          "");
+    CHECK(fault(project.run({"registry", "join", "eu"}), 2,
+                {"cluster eu: there is no registry", "Say --cluster eu with it."}) == "");
+    CHECK(fault(project.run({"registry", "join", "main"}), 2, {"this very database"}) == "");
+    project.must({"registry", "init", "--cluster", "eu"});
+    const auto join = project.run({"registry", "join", "eu", "-o", "json"});
+    CHECK(fault(join, 0) == "");
+    CHECK(judged(join, "registry-join") == "");
+    CHECK(fault(project.run({"registry", "join", "eu"}), 0, {"eu: 0 tenants\n"}) == "");
+    CHECK(fault(project.run({"registry", "join", "eu2"}), 2,
+                {"clusters eu and eu2 are one database"}) == "");
+    project.tool.set_variable("US_URL", unreachable_url);
+    CHECK(fault(project.run({"registry", "join", "us"}), 3) == "");
+    CHECK(project.database.value("SELECT string_agg(name, ',') FROM tenantctl.cluster") == "eu");
+
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    world.eu.execute("UPDATE tenantctl.component SET version = 99 WHERE name = 'registry'");
+    CHECK(fault(project.run({"status"}), 2, {"cluster eu: ", "a newer tenantctl"}) == "");
+    world.eu.execute("UPDATE tenantctl.component SET version = 3 WHERE name = 'registry'");
+    project.tool.set_variable("EU_URL", project.database.conninfo());
+    CHECK(fault(project.run({"upgrade-all"}), 2, {"this very database, or a copy of it"}) == "");
+    const auto leave = project.run({"registry", "leave", "eu", "-o", "json"});
+    CHECK(fault(leave, 0) == "");
+    CHECK(judged(leave, "registry-leave") == "");
+    CHECK(fault(project.run({"registry", "leave", "eu"}), 2, {"has not joined"}) == "");
+    CHECK(fault(project.run({"registry", "sync"}), 0, {"no cluster has joined\n"}) == "");
+    CHECK(fault(project.run({"registry", "sync", "eu"}), 2, {"has not joined"}) == "");
+  }
+}
