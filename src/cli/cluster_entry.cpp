@@ -4,24 +4,25 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <ostream>
 #include <string_view>
 
 #include "base/text.h"
 #include "cli/clusters.h"
+#include "cli/joined_fleet.h"
 #include "cli/tenants.h"
-#include "output/cluster_writer.h"
+#include "pq/server_error.h"
 
 namespace tenantctl::cli {
 namespace {
 
-// Commands that may give a tenant a slug, and those that change tenants otherwise.
-constexpr std::array<std::string_view, 5> naming{"registry init", "tenant create", "tenant rename",
-                                                 "tenant import", "tenant clone"};
-constexpr std::array<std::string_view, 7> changing{
-    "tenant drop",    "tenant undrop", "tenant purge",  "tenant move",
-    "tenant suspend", "tenant resume", "tenant archive"};
+// Commands that change tenants, or make them.
+constexpr std::array<std::string_view, 12> changing{
+    "registry init", "tenant create",  "tenant rename", "tenant drop",
+    "tenant undrop", "tenant purge",   "tenant move",   "tenant suspend",
+    "tenant resume", "tenant archive", "tenant import", "tenant clone"};
 
 /// The usual database's registry, while a command works in a cluster's.
 class HomeRegistry {
@@ -34,61 +35,68 @@ class HomeRegistry {
 
   bool has_joined() const { return joined_.has_value(); }
 
-  /// Whether the cluster has joined it.
+  /// Whether the cluster has joined it, and if so, that its name leads there.
   void find_cluster() {
     Session session(context_);
+    run_ = session.run_id();
     const std::vector<JoinedCluster> all = joined_clusters(context_, session).all();
     const auto found = std::ranges::find(all, cluster_, &JoinedCluster::name);
-    if (found != all.end())
-      joined_ = *found;
+    if (found == all.end())
+      return;
+    check_registry(*found, registry_in(context_, session, cluster_).first);
+    joined_ = *found;
   }
 
-  /// Who lives elsewhere.
-  TenantRegistry::TakenSlugs taken_slugs() const {
+  std::vector<std::string> slugs() const {
     Session session(context_);
-    TenantRegistry::TakenSlugs taken;
+    std::vector<std::string> slugs;
     for (const RegisteredTenant& tenant : tenant_registry(context_, session).all())
-      taken.emplace(tenant.slug, "in the registry that the cluster has joined");
-    for (const RegisteredTenant& tenant : joined_clusters(context_, session).tenants()) {
-      if (tenant.cluster != cluster_)
-        taken.emplace(tenant.slug, "on cluster " + tenant.cluster);
-    }
-    return taken;
+      slugs.push_back(tenant.slug);
+    for (const RegisteredTenant& tenant : joined_clusters(context_, session).tenants())
+      slugs.push_back(tenant.slug);
+    return slugs;
+  }
+
+  std::map<std::string, std::string> reserve(const std::vector<std::string>& slugs) const {
+    Session session(context_);
+    return joined_clusters(context_, session).reserve(cluster_, slugs, run_);
   }
 
   /// Has it learn what the command has changed. What was done over there stands, so that a failure
   /// is told and is none of the command's.
-  ExitCode learn(ExitCode code) {
+  void learn() {
+    std::string problem;
     try {
       Session session(context_);
-      const ClusterSync sync = sync_joined(context_, session, *joined_);
-      write_refused(*context_.err, sync);
-      return code == ExitCode::ok && sync.is_problem() ? ExitCode::failed : code;
+      problem = sync_joined(context_, session, {*joined_}, run_).front().problem;
     } catch (const Error& error) {
+      problem = error.what();
+    }
+    if (!problem.empty()) {
       *context_.err << fmt::format(
           "tenantctl: notice: the registry does not know yet what was changed on cluster {}: {}\n"
           "HINT: tenantctl registry sync tells it.\n",
-          cluster_, told(error.what()));
-      return code;
-    }
-  }
-
-  /// The same where the command's own error is what there is to tell.
-  void learn_quietly() {
-    try {
-      Session session(context_);
-      sync_joined(context_, session, *joined_);
-    } catch (const Error&) {
-      // registry check tells what the registry does not know.
-      return;
+          cluster_, told(problem));
     }
   }
 
  private:
   Context context_;
   std::string cluster_;
+  std::string run_;
   std::optional<JoinedCluster> joined_;
 };
+
+// A server alone can be worked on without the other.
+void find_cluster(HomeRegistry& home) {
+  try {
+    home.find_cluster();
+  } catch (const pq::ConnectFailed& error) {
+    throw UnavailableError(error.what(),
+                           "--cluster asks the usual registry whose cluster that is; give "
+                           "--database-url alone to work on a server by itself.");
+  }
+}
 
 // A connection past a pooler leads to the usual server.
 void enter(Settings& settings, std::string url) {
@@ -104,24 +112,22 @@ ExitCode run_where_asked(Context& context) {
     return context.run();
   const std::string cluster = context.settings.cluster;
   std::string url = cluster_url(context.settings, cluster);
-  const bool names = std::ranges::count(naming, context.command) > 0;
-  if (!names && std::ranges::count(changing, context.command) == 0) {
-    enter(context.settings, std::move(url));
-    return context.run();
-  }
   HomeRegistry home(context, cluster);
-  home.find_cluster();
+  find_cluster(home);
   if (!home.has_joined() && context.command == "tenant create")
     return context.run();
-  if (names && home.has_joined())
-    context.taken_slugs = home.taken_slugs();
   enter(context.settings, std::move(url));
-  if (!home.has_joined())
+  if (!home.has_joined() || std::ranges::count(changing, context.command) == 0)
     return context.run();
+  context.reserve = [&home](const std::vector<std::string>& slugs) { return home.reserve(slugs); };
+  if (context.command == "tenant create")
+    context.slugs_elsewhere = home.slugs();
   try {
-    return home.learn(context.run());
+    const ExitCode code = context.run();
+    home.learn();
+    return code;
   } catch (const Error&) {
-    home.learn_quietly();
+    home.learn();
     throw;
   }
 }

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 void collect_keys(const CLI::App& command, std::set<std::string>& keys) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) {
-      if (name != "help" && name != "config" && name != "version")
+      if (name != "help" && name != "config" && name != "version" && option->get_configurable())
         keys.insert(name);
     }
   }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "cli/exit_code.h"
 #include "cli/settings.h"
@@ -22,8 +23,9 @@ struct Context {
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   std::string command;  ///< `tenant create`
-  /// With --cluster: what tenants besides those of that cluster are called, and where they live.
-  TenantRegistry::TakenSlugs taken_slugs;
+  /// With --cluster, where the usual registry knows who else has which slug.
+  TenantRegistry::Reserve reserve;
+  std::vector<std::string> slugs_elsewhere = {};  ///< that the usual registry knew at the start
   std::function<ExitCode()> run;
 
   bool is_json() const { return settings.output == Format::json; }

@@ -29,7 +29,14 @@ DatabaseAdmin::DatabaseAdmin(const Context& context, const pq::ConnectOptions& c
                              DatabaseRoles roles)
     : session_(connect),
       owner_(roles.owner),
-      databases_(session_.pipeline(), std::move(roles), context.settings.answer_timeout) {
+      databases_(session_.pipeline(), roles, context.settings.answer_timeout) {
+  // Databases of the same name may be somebody else's there.
+  if (server_identity(session_.pipeline(), pq::Clock::now() + context.settings.answer_timeout) !=
+      roles.server) {
+    throw UsageError("--admin-url leads to another server than the tenants' databases are on",
+                     "Give one of that server; it may be left out where the usual role may create "
+                     "databases.");
+  }
   // CREATE DATABASE stands in no transaction, so that the role would stay in a pooler's session.
   if (!connect.role.empty() && session_.via_pooler()) {
     throw UsageError(

@@ -23,7 +23,8 @@ pq::ConnectOptions admin_options(const Session& session, const std::string& clus
 DatabaseRoles roles_of(Session& session, const std::string& cluster);
 
 /// A connection that is only there to create, change and drop databases, of a server (empty: the
-/// usual one), and the role that they are to belong to.
+/// usual one), and the role that they are to belong to. Throws UsageError for --admin-url that
+/// leads to another server than that.
 class DatabaseAdmin {
  public:
   DatabaseAdmin(const Context& context, Session& session, const std::string& cluster,

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <iterator>
@@ -220,11 +222,17 @@ void compare_joined(const Context& context, Session& session, RegistryFindings& 
     if (at != known.end())
       known.erase(at);
   }
+  for (const auto& [cluster, why] : now.problems) {
+    findings.unreached.push_back(cluster);
+    warn(context, fmt::format("cluster {}: {}", cluster, why));
+    std::erase_if(known,
+                  [&cluster = cluster](const auto& one) { return one.second.cluster == cluster; });
+  }
+  // What a run has reserved is nobody yet.
+  std::erase_if(known, [](const auto& one) { return one.second.schema.empty(); });
   for (const auto& [id, gone] : known)
     findings.outdated.push_back(name(gone));
   std::ranges::sort(findings.outdated);
-  for (const auto& [cluster, why] : now.unreached)
-    findings.unreached.push_back(cluster);
 }
 
 ExitCode run_check(const Context& context, std::chrono::milliseconds longest) {

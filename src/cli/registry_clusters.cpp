@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cli/clusters.h"
-#include "cli/database_admin.h"
 #include "cli/joined_fleet.h"
 #include "cli/options.h"
 #include "cli/registry.h"
@@ -25,24 +23,13 @@ void refuse_without_registry(const Context& context, Session& session) {
   }
 }
 
-// What cannot be used over there leaves nothing here.
 ExitCode run_join(const Context& context, const std::string& name) {
-  cluster_url(context.settings, name);
   Session session(context);
   refuse_without_registry(context, session);
-  JoinedClusters clusters = joined_clusters(context, session);
-  const std::vector<JoinedCluster> before = clusters.all();
-  const JoinedCluster cluster = clusters.join(name);
-  try {
-    SiteSession there(session.connect_options(main_site(name)));
-    tenants_in(context, there, cluster);
-    read_joined(context, session, clusters.all(), {});
-    return tell(context, {sync_joined(context, session, cluster)});
-  } catch (const Error&) {
-    if (std::ranges::count(before, name, &JoinedCluster::name) == 0)
-      clusters.leave(name);
-    throw;
-  }
+  const auto [found, had] = registry_in(context, session, name);
+  return tell(context, {{.cluster = name,
+                         .tenants = had.tenants.size(),
+                         .synced = joined_clusters(context, session).join(found, had.tenants)}});
 }
 
 ExitCode run_leave(const Context& context, const std::string& name) {
@@ -68,22 +55,11 @@ std::vector<JoinedCluster> named_of(std::vector<JoinedCluster> all,
   return all;
 }
 
-// One that cannot be reached keeps no other from being read.
 ExitCode run_sync(const Context& context, const std::vector<std::string>& names) {
   Session session(context);
   refuse_without_registry(context, session);
-  std::vector<ClusterSync> syncs;
-  for (const JoinedCluster& cluster : named_of(joined_clusters(context, session).all(), names)) {
-    try {
-      syncs.push_back(sync_joined(context, session, cluster));
-    } catch (const UsageError&) {
-      throw;
-    } catch (const Error& error) {
-      syncs.push_back({.cluster = cluster.name, .problem = error.what()});
-      session.revive();
-    }
-  }
-  return tell(context, syncs);
+  return tell(context, sync_joined(context, session,
+                                   named_of(joined_clusters(context, session).all(), names)));
 }
 
 }  // namespace

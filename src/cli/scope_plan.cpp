@@ -211,6 +211,31 @@ Standings read_all(const Planning& planning, const Subjects& subjects) {
   return standings;
 }
 
+// What nobody could read is no schema, but part of what was to be gone over.
+void add_unread(FleetPlan& plan, const std::map<std::string, std::string>& unread) {
+  for (const auto& [name, problem] : unread) {
+    FleetPlan::Group group;
+    group.state = Standing::State::unavailable;
+    group.result = Result::unavailable;
+    group.problem = Failure{.message = problem,
+                            .hint = "Nothing of that cluster was touched; run the command again.",
+                            .sqlstate = {},
+                            .revision = {},
+                            .place = std::nullopt};
+    group.schemas = {name};
+    plan.groups.push_back(std::move(group));
+  }
+}
+
+// Whom a migration is about, by name if it names anybody.
+Selection chosen_by(const Planning& planning, const std::vector<std::string>& names) {
+  if (names.empty())
+    return selection(planning.context);
+  Selection named;
+  named.schemas = names;
+  return named;
+}
+
 }  // namespace
 
 ScopeRun plan_tenants(const Planning& planning, const Selected& selected) {
@@ -241,6 +266,9 @@ ScopeRuns plan_scopes(const Planning& planning) {
     if (migration.create_shared == Missing::nothing && names_strictly)
       refuse_unprepared(planning.context, runs.shared->plan);
     planning.shared_scope.expect(runs.shared->plan);
+    if (!migration.tenants)
+      add_unread(runs.shared->plan,
+                 planning.session.unread(chosen_by(planning, migration.shared_schemas)));
   }
   if (migration.tenants) {
     runs.tenants =
@@ -251,6 +279,9 @@ ScopeRuns plan_scopes(const Planning& planning) {
                   applied_by_site(subjects.shared, standings.shared));
     if (!migration.schemas.empty() && names_strictly)
       refuse_unprepared(planning.context, runs.tenants->plan);
+    if (!migration.fleet)
+      add_unread(runs.tenants->plan,
+                 planning.session.unread(chosen_by(planning, migration.schemas)));
     if (follows_newcomers(planning.context, migration))
       runs.tenants->known = std::move(subjects.tenants);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,11 +54,14 @@ class Session {
   Fleet own();
   /// Of everywhere(), only those in other databases.
   Fleet elsewhere();
+  /// Clusters that a selection takes in of which not all is known, by the name of all that they
+  /// have, and why.
+  std::map<std::string, std::string> unread(Selection chosen) const;
   /// What the last of these has read of clusters that have joined.
   const JoinedFleet& joined() const { return joined_; }
   /// Reads who on clusters that have joined has one of the names, as slug or place; homes of shared
-  /// rows and the pool's schemas are nobody's, and have no id. Throws UsageError for a slug that
-  /// several have.
+  /// rows and the pool's schemas are nobody's, and have no id. A cluster's name with a colon is
+  /// everybody on it. Throws UnavailableError for who lives where nothing can be read.
   std::vector<RegisteredTenant> find_joined(const std::vector<std::string>& names);
   /// The shared schemas of that name, here and in the databases of tenants that are still there.
   Fleet shared_named(const std::vector<std::string>& names);
@@ -101,6 +105,8 @@ class Session {
 
  private:
   void add_elsewhere(Fleet& all);
+  bool names_all(const std::string& name) const;
+  void refuse_unread(const std::vector<std::string>& names);
   void add_away(Fleet& all, const std::vector<RegisteredTenant>& tenants);
   void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);
   void check_server();

@@ -93,7 +93,8 @@ Fleet Session::shared_named(const std::vector<std::string>& names) {
   if (!shared.has_registry)
     return shared;
   for (const Site& site : elsewhere().sites) {
-    if (is_named(site.name_of(shared_schema)))
+    const bool is_all = !site.cluster.empty() && is_named(JoinedFleet::name_of_all(site.cluster));
+    if (is_all || is_named(site.name_of(shared_schema)))
       shared.add_away(site, shared_schema);
   }
   shared.sort();
@@ -139,9 +140,10 @@ Fleet Session::named(const std::vector<std::string>& names) {
   if (!found.has_registry || missing.empty())
     return found;
   std::vector<RegisteredTenant> tenants = tenant_registry(context_, *this).find(missing);
+  std::ranges::move(find_joined(missing), std::back_inserter(tenants));
+  refuse_ambiguous(tenants, missing);
   std::erase_if(tenants, std::not_fn(&RegisteredTenant::is_elsewhere));
-  if (tenants.size() < missing.size())
-    std::ranges::move(find_joined(missing), std::back_inserter(tenants));
+  std::ranges::sort(tenants, {}, &RegisteredTenant::place);
   for (const RegisteredTenant& tenant : tenants) {
     if (is_unfinished(tenant)) {
       const std::string verb = tenant.state == "deleting" ? "purge"
@@ -157,8 +159,15 @@ Fleet Session::named(const std::vector<std::string>& names) {
     });
     found.add_away(tenant.site(), tenant.schema, tenant.slug);
   }
+  std::erase_if(found.schemas, [this](const FoundSchema& one) { return names_all(one.schema); });
   found.sort();
   return found;
+}
+
+bool Session::names_all(const std::string& name) const {
+  return std::ranges::any_of(joined_.clusters, [&name](const std::string& cluster) {
+    return JoinedFleet::name_of_all(cluster) == name;
+  });
 }
 
 std::vector<RegisteredTenant> Session::find_joined(const std::vector<std::string>& names) {
@@ -166,13 +175,41 @@ std::vector<RegisteredTenant> Session::find_joined(const std::vector<std::string
   if (clusters.empty())
     return {};
   joined_ = read_joined(context_, *this, clusters, joined_);
+  refuse_unread(names);
   const std::set<std::string_view> wanted(names.begin(), names.end());
   std::vector<RegisteredTenant> found = in_fleet(joined_);
   std::erase_if(found, [&wanted](const RegisteredTenant& tenant) {
-    return !wanted.contains(tenant.slug) && !wanted.contains(tenant.place());
+    return !wanted.contains(tenant.slug) && !wanted.contains(tenant.place()) &&
+           !wanted.contains(JoinedFleet::name_of_all(tenant.cluster));
   });
-  refuse_ambiguous(found, names);
   return found;
+}
+
+void Session::refuse_unread(const std::vector<std::string>& names) {
+  if (joined_.problems.empty())
+    return;
+  const std::set<std::string_view> wanted(names.begin(), names.end());
+  for (const RegisteredTenant& tenant : joined_clusters(context_, *this).tenants()) {
+    const auto problem = joined_.problems.find(tenant.cluster);
+    if (problem == joined_.problems.end() ||
+        (!wanted.contains(tenant.slug) && !wanted.contains(tenant.place())))
+      continue;
+    throw UnavailableError(fmt::format("tenant {} lives on cluster {}, which cannot be read: {}",
+                                       tenant.slug, tenant.cluster, problem->second),
+                           "Run the command again when it can.");
+  }
+}
+
+std::map<std::string, std::string> Session::unread(Selection chosen) const {
+  // Whom a pattern, a tier or a state would match there nobody knows.
+  chosen.tenants.clear();
+  std::map<std::string, std::string> left_out;
+  for (const auto& [cluster, problem] : joined_.problems) {
+    const std::string name = JoinedFleet::name_of_all(cluster);
+    if (chosen.takes(name))
+      left_out.emplace(name, problem);
+  }
+  return left_out;
 }
 
 std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {

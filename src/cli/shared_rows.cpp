@@ -193,8 +193,10 @@ ExitCode create_rows_tenants(const Context& context, const Folders& folders, con
   TenantRegistry registry = tenant_registry(context, session);
   std::vector<std::string> slugs = newcomers.slugs;
   if (newcomers.count > 0) {
-    slugs = next_slugs(newcomers.prefix, registry.slugs_like(like_prefix(newcomers.prefix)),
-                       newcomers.count);
+    slugs = next_slugs(
+        newcomers.prefix,
+        with_slugs_elsewhere(context, session, registry.slugs_like(like_prefix(newcomers.prefix))),
+        newcomers.count);
   }
   const bool only_shows = context.settings.dry_run || context.settings.sql;
   TenantTraits traits = options.traits;

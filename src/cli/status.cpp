@@ -189,6 +189,12 @@ FleetStatus read_status(const Context& context, bool tells_moves) {
     }
   }
   results.push_back(status_of({{fleet, standings[2]}}, folders.tenant, chosen.only_behind));
+  for (const auto& [name, problem] : session.unread(chosen)) {
+    results.back().groups.push_back({.state = Standing::State::unavailable,
+                                     .revision = "-",
+                                     .note = "unavailable: " + problem,
+                                     .schemas = {name}});
+  }
   return {.scopes = std::move(results),
           .moves = tells_moves ? unended_moves(context, session) : std::vector<TenantMove>{}};
 }

@@ -193,7 +193,9 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   if (options.count > 0) {
     migration.schemas = next_names(
         options.prefix,
-        read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline()),
+        with_slugs_elsewhere(
+            context, session,
+            read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline())),
         options.count);
   }
   try {

@@ -145,7 +145,9 @@ class Newcomers {
     }
     std::vector<std::string> names = asked.names;
     if (asked.count > 0)
-      names = next_slugs(asked.prefix, slugs_of(registry.all()), asked.count);
+      names = next_slugs(asked.prefix,
+                         with_slugs_elsewhere(context_, session_, slugs_of(registry.all())),
+                         asked.count);
     for (const std::string& name : names)
       tenants_.push_back(newcomer_of(name));
     for (const RegisteredTenant& tenant : registry.find(wanted()))

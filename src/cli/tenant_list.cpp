@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <string_view>
@@ -48,6 +50,10 @@ class Listing {
     add_found(must_find ? session_.select(fleet_, chosen_) : session_.match(fleet_, chosen_));
     if (list_.has_registry)
       add_moves();
+    for (const auto& [name, problem] : session_.unread(chosen_)) {
+      warn(context_, fmt::format("{} {}", name, problem));
+      list_.tenants.push_back({.schema = name, .revision = "-", .state = "unavailable"});
+    }
     std::ranges::sort(list_.tenants, {}, [](const TenantList::Tenant& tenant) {
       return std::pair(std::string_view(tenant.schema), slug_of(tenant));
     });

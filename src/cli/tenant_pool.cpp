@@ -196,6 +196,7 @@ std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
     return {target};
   };
   watch_signals();
+  tenant_registry(context, session).reserve({tenant.slug});
   const bool is_claimed = work.is_empty() ? gate.claim(tenant, options.traits, minimum)
                                           : Seeder(context, session, work).seed_along(begin);
   if (!is_claimed)

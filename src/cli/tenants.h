@@ -18,7 +18,7 @@ namespace tenantctl::cli {
 /// The registry of the session's database, installed or not.
 inline TenantRegistry tenant_registry(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout,
-          &context.taken_slugs};
+          context.reserve};
 }
 
 /// The roles as which its tenants' sessions work.
@@ -41,6 +41,15 @@ inline TenantPlaces tenant_places(const Context& context, Session& session) {
 /// Clusters with a registry of their own that have joined this one.
 inline JoinedClusters joined_clusters(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
+/// `names`, and the slugs that no tenant here may be given, because somebody on a cluster has them.
+inline std::vector<std::string> with_slugs_elsewhere(const Context& context, Session& session,
+                                                     std::vector<std::string> names) {
+  for (const RegisteredTenant& tenant : joined_clusters(context, session).tenants())
+    names.push_back(tenant.slug);
+  names.insert(names.end(), context.slugs_elsewhere.begin(), context.slugs_elsewhere.end());
+  return names;
 }
 
 /// Who is called so, by slug, or else by schema or `database/schema`. Views tenants of the

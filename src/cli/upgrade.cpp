@@ -27,6 +27,24 @@ Migration upgrade_migration(const Settings& settings, const std::string& target)
   return migration;
 }
 
+// A schema of that name would be another tenant, beside the one who is meant.
+void refuse_settled(const Context& context, Session& session, const Fleet& fleet) {
+  std::vector<std::string> missing;
+  for (const FoundSchema& found : fleet.schemas) {
+    if (found.state == FoundSchema::State::missing)
+      missing.push_back(found.schema);
+  }
+  if (!fleet.has_registry || missing.empty())
+    return;
+  for (const RegisteredTenant& tenant : tenant_registry(context, session).find_own(missing)) {
+    if (tenant.is_elsewhere()) {
+      throw UsageError(fmt::format("tenant {} lives in {}: --create would make another one here",
+                                   tenant.slug, tenant.place()),
+                       "Leave --create away.");
+    }
+  }
+}
+
 ExitCode run(const Context& context, const UpgradeOptions& options) {
   const Settings& settings = context.settings;
   Migration migration = upgrade_migration(settings, options.target);
@@ -55,6 +73,10 @@ ExitCode run(const Context& context, const UpgradeOptions& options) {
     migration.schemas = settings.schemas;
   if (options.create) {
     migration.create = Missing::schema;
+    migration.prepare = [&context](Session& session, const Fleet& fleet,
+                                   const std::vector<std::uint32_t>& /*selected*/) {
+      refuse_settled(context, session, fleet);
+    };
     refuse_kept(context, migration.schemas);
   }
   return migrate(context, folders, migration);

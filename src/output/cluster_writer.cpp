@@ -58,8 +58,7 @@ void write_sync(std::ostream& out, const ClusterSync& sync) {
   out << '\n';
 }
 
-}  // namespace
-
+// What keeps tenants of a cluster out of the registry.
 void write_refused(std::ostream& err, const ClusterSync& sync) {
   constexpr std::size_t shown = 10;
   const std::vector<std::string>& refused = sync.synced.refused;
@@ -72,6 +71,8 @@ void write_refused(std::ostream& err, const ClusterSync& sync) {
   if (!refused.empty())
     err << "HINT: tenantctl tenant rename OLD NEW gives one of the two another name.\n";
 }
+
+}  // namespace
 
 void write_left(std::ostream& out, Format format, std::string_view command,
                 const std::string& cluster) {

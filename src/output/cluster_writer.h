@@ -27,7 +27,4 @@ void write_cluster_syncs(std::ostream& out, std::ostream& err, Format format,
 void write_left(std::ostream& out, Format format, std::string_view command,
                 const std::string& cluster);
 
-/// What keeps tenants of a cluster out of the registry, for people.
-void write_refused(std::ostream& err, const ClusterSync& sync);
-
 }  // namespace tenantctl

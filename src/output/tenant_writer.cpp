@@ -161,7 +161,7 @@ void write_registry_findings(std::ostream& out, Format format, const RegistryFin
         Named{"has moved, and what it left is kept for too long", findings.kept_too_long},
         Named{"is not what the cluster's own registry says; registry sync reads it",
               findings.outdated},
-        Named{"a cluster that has joined, but cannot be reached", findings.unreached}}) {
+        Named{"a cluster that has joined, but cannot be read", findings.unreached}}) {
     for (const std::string& name : names)
       out << fmt::format("{}: {}\n", escaped_name(name), what);
   }

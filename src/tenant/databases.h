@@ -22,6 +22,7 @@ struct FoundDatabase {
 struct DatabaseRoles {
   std::string owner;
   std::vector<std::string> guests = {};
+  std::string server = {};  ///< whose databases these are: server_identity()
 };
 
 /// All SQL about databases as such: how one is made, closed, and dropped. The server takes none of
@@ -73,6 +74,9 @@ class Databases {
   DatabaseRoles roles_;
   std::chrono::milliseconds patience_;
 };
+
+/// Tells a server that runs from every other: its system, and when it was started.
+std::string server_identity(pq::Pipeline& pipeline, pq::Deadline deadline);
 
 /// The role that a session acts as, to whom a database that it makes belongs; its guests are who
 /// logged in, if that is another, and the status roles.

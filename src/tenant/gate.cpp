@@ -47,13 +47,15 @@ void add_admin_role(std::vector<pq::Message>& messages, const std::string& role)
               "  SELECT g.admin_role INTO before FROM tenantctl.gate g;\n"
               "  IF before <> role AND EXISTS (SELECT FROM pg_catalog.pg_roles r "
               "WHERE r.rolname::text = before) THEN\n"
-              "    EXECUTE pg_catalog.format('REVOKE SELECT ON tenantctl.tenant FROM %I', "
+              "    EXECUTE pg_catalog.format('REVOKE SELECT ON tenantctl.tenant, "
+              "tenantctl.cluster_tenant FROM %I', "
               "before);\n"
               "  END IF;\n"
               "  UPDATE tenantctl.gate SET admin_role = role;\n"
               "END\n"
               "$tenantctl$"});
-  messages.push_back({.sql = "GRANT SELECT ON tenantctl.tenant TO " + quote_identifier(role)});
+  messages.push_back({.sql = "GRANT SELECT ON tenantctl.tenant, tenantctl.cluster_tenant TO " +
+                             quote_identifier(role)});
   add_grants(messages, role);
 }
 

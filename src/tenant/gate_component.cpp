@@ -13,8 +13,8 @@ constexpr auto create_table = R"(CREATE TABLE tenantctl.gate (
 // Runs with the owner's rights, so that a runtime role reads no table of ours: it learns of the one
 // tenant that it asks for. The head comes from the mark: a version table is never opened, whoever
 // owns it. The settings are not its business: its own path is pinned.
-std::string create_admission() {
-  return R"(CREATE OR REPLACE FUNCTION tenantctl.admission(slug text, minimum_revision text,
+std::string create_admission(const std::string& create) {
+  return create + R"( FUNCTION tenantctl.admission(slug text, minimum_revision text,
   OUT tenant_id uuid, OUT path text, OUT runtime_role text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -149,7 +149,7 @@ $$)";
 std::vector<std::string> gate_of_version_1() {
   return {create_table,
           "INSERT INTO tenantctl.gate DEFAULT VALUES",
-          create_admission(),
+          create_admission("CREATE"),
           create_enter,
           create_current_tenant,
           create_require_tenant,
@@ -222,8 +222,33 @@ std::vector<std::string> gate_of_version_2() {
           "FROM PUBLIC"};
 }
 
+// What is replaced must be ours: its owner may make of it what he likes, with the gate's rights.
+constexpr auto refuse_planted = R"(DO $$BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n
+             ON n.oid = p.pronamespace JOIN pg_catalog.pg_class c
+             ON c.relnamespace = n.oid AND c.relname = 'component'
+             WHERE n.nspname = 'tenantctl' AND p.proname = 'admission'
+             AND p.proowner NOT IN (n.nspowner, c.relowner)
+             AND pg_catalog.pg_get_userbyid(p.proowner) <> CURRENT_USER) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TC022', MESSAGE = 'tenantctl.admission is not ours';
+  END IF;
+END$$)";
+
+// Whoever may look across tenants may see where the others are.
+constexpr auto let_admins_see = R"(DO $$
+DECLARE
+  role pg_catalog.text := (SELECT r.rolname FROM tenantctl.gate g JOIN pg_catalog.pg_roles r
+                           ON r.rolname = g.admin_role::pg_catalog.name);
+BEGIN
+  IF role IS NOT NULL THEN
+    EXECUTE pg_catalog.format('GRANT SELECT ON tenantctl.cluster_tenant TO %I', role);
+  END IF;
+END$$)";
+
 // Version 1 makes the gate as it is today; who has an older one is given what changed.
-std::vector<std::string> gate_of_version_3() { return {create_admission()}; }
+std::vector<std::string> gate_of_version_3() {
+  return {refuse_planted, create_admission("CREATE OR REPLACE"), let_admins_see};
+}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -13,11 +14,13 @@
 namespace tenantctl {
 namespace {
 
+constexpr std::string_view bad_text = "22P02";
+
 // The tenants in parameters $2 and on, as rows of tenantctl.cluster_tenant.
 constexpr std::string_view wanted =
     "wanted AS (SELECT w.id::pg_catalog.uuid AS id, w.slug, w.name, w.tier, w.isolation, "
-    "NULLIF(w.schema, '') AS schema_name, NULLIF(w.database, '') AS database_name, "
-    "$1::pg_catalog.text AS cluster, w.state, NULLIF(w.role, '') AS runtime_role, "
+    "NULLIF(w.schema, '') AS schema_name, NULLIF(w.database, '') AS database_name, w.cluster, "
+    "w.state, NULLIF(w.role, '') AS runtime_role, "
     "w.metadata::pg_catalog.jsonb AS metadata, w.since::pg_catalog.timestamptz AS state_since, "
     "w.created::pg_catalog.timestamptz AS created_at FROM ROWS FROM ("
     "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
@@ -25,42 +28,169 @@ constexpr std::string_view wanted =
     "pg_catalog.unnest($6::pg_catalog.text[]), pg_catalog.unnest($7::pg_catalog.text[]), "
     "pg_catalog.unnest($8::pg_catalog.text[]), pg_catalog.unnest($9::pg_catalog.text[]), "
     "pg_catalog.unnest($10::pg_catalog.text[]), pg_catalog.unnest($11::pg_catalog.text[]), "
-    "pg_catalog.unnest($12::pg_catalog.text[]), pg_catalog.unnest($13::pg_catalog.text[])) "
-    "AS w (id, slug, name, tier, isolation, schema, database, state, role, metadata, since, "
-    "created))";
+    "pg_catalog.unnest($12::pg_catalog.text[]), pg_catalog.unnest($13::pg_catalog.text[]), "
+    "pg_catalog.unnest($14::pg_catalog.text[])) "
+    "AS w (id, slug, name, tier, isolation, schema, database, cluster, state, role, metadata, "
+    "since, created) WHERE w.cluster = ANY ($1::pg_catalog.text[]) AND EXISTS "
+    "(SELECT FROM tenantctl.cluster c WHERE c.name = w.cluster))";
 
 constexpr std::string_view columns =
     "id, slug, name, tier, isolation, schema_name, database_name, cluster, state, runtime_role, "
     "metadata, state_since, created_at";
 
-std::vector<std::optional<std::string>> values_of(const std::string& cluster,
-                                                  const std::vector<RegisteredTenant>& tenants) {
-  std::vector<std::optional<std::string>> values{cluster};
+// Over tenantctl.cluster_tenant t: a slug that some run keeps free, and no tenant yet.
+constexpr std::string_view is_reserved = "t.metadata #>> '{tenantctl,reserved}' IS NOT NULL";
+
+// Who registers a tenant here meanwhile waits, and finds the slug taken.
+pq::Message lock_tenants() {
+  return {.sql = "LOCK TABLE tenantctl.tenant IN SHARE ROW EXCLUSIVE MODE"};
+}
+
+std::vector<std::optional<std::string>> values_of(const std::vector<ClusterTenants>& clusters) {
+  std::vector<std::string> names;
+  for (const ClusterTenants& one : clusters) {
+    names.push_back(one.cluster);
+  }
+  std::vector<std::optional<std::string>> values{array_of(names)};
   for (const auto member :
        {&RegisteredTenant::id, &RegisteredTenant::slug, &RegisteredTenant::name,
         &RegisteredTenant::tier, &RegisteredTenant::isolation, &RegisteredTenant::schema,
-        &RegisteredTenant::database, &RegisteredTenant::state, &RegisteredTenant::runtime_role,
-        &RegisteredTenant::metadata, &RegisteredTenant::state_since,
-        &RegisteredTenant::created_at}) {
+        &RegisteredTenant::database, &RegisteredTenant::cluster, &RegisteredTenant::state,
+        &RegisteredTenant::runtime_role, &RegisteredTenant::metadata,
+        &RegisteredTenant::state_since, &RegisteredTenant::created_at}) {
     std::vector<std::string> column;
-    for (const RegisteredTenant& tenant : tenants) {
-      column.push_back(tenant.*member);
+    for (const ClusterTenants& one : clusters) {
+      for (const RegisteredTenant& tenant : one.tenants) {
+        column.push_back(tenant.*member);
+      }
     }
     values.emplace_back(array_of(column));
   }
   return values;
 }
 
+// What takes both out goes before what puts in: a tenant may have gone from one to another.
+void add_sync(std::vector<pq::Message>& messages, const std::vector<ClusterTenants>& clusters,
+              const std::string& run, JoinedClusters::SyncedClusters& synced) {
+  for (const ClusterTenants& one : clusters) {
+    synced[one.cluster] = {};
+  }
+  const auto note = [&synced](std::vector<std::string> JoinedClusters::Synced::*slugs) {
+    return [&synced, slugs](const pq::Row& row) {
+      (synced[std::string(row.text(0))].*slugs).emplace_back(row.text(1));
+    };
+  };
+  const std::vector<std::optional<std::string>> values = values_of(clusters);
+  // The planner takes an array for a few rows.
+  messages.push_back({.sql = "SELECT pg_catalog.set_config('enable_nestloop', 'off', true)"});
+  // The run's own are over, and those of runs that were killed; others' wait for their tenants.
+  std::vector<std::optional<std::string>> values_and_run = values;
+  values_and_run.emplace_back(run);
+  messages.push_back(
+      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t "
+                          "WHERE t.cluster = ANY ($1::pg_catalog.text[]) AND {} "
+                          "AND (t.metadata #>> '{{tenantctl,reserved}}' = $15 OR t.state_since < "
+                          "pg_catalog.clock_timestamp() - '10 min'::pg_catalog.interval OR EXISTS "
+                          "(SELECT FROM wanted w WHERE w.slug = t.slug AND w.cluster = t.cluster))",
+                          wanted, is_reserved),
+       .values = values_and_run});
+  messages.push_back(
+      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t "
+                          "WHERE t.cluster = ANY ($1::pg_catalog.text[]) AND NOT ({}) AND NOT "
+                          "EXISTS (SELECT FROM wanted w WHERE w.id = t.id "
+                          "AND (w.*) IS NOT DISTINCT FROM (t.*)) RETURNING t.cluster, t.slug",
+                          wanted, is_reserved),
+       .values = values,
+       .on_row = note(&JoinedClusters::Synced::removed)});
+  messages.push_back(
+      {.sql =
+           fmt::format("WITH {} INSERT INTO tenantctl.cluster_tenant ({}) SELECT w.* FROM wanted w "
+                       "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.id = w.id) "
+                       "AND NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.slug = w.slug) "
+                       "ON CONFLICT DO NOTHING RETURNING cluster, slug",
+                       wanted, columns),
+       .values = values,
+       .on_row = note(&JoinedClusters::Synced::added)});
+  messages.push_back(
+      {.sql = fmt::format("WITH {} SELECT w.cluster, w.slug FROM wanted w WHERE NOT EXISTS "
+                          "(SELECT FROM tenantctl.cluster_tenant t WHERE t.id = w.id "
+                          "AND t.cluster = w.cluster) ORDER BY w.slug COLLATE pg_catalog.\"C\"",
+                          wanted),
+       .values = values,
+       .on_row = note(&JoinedClusters::Synced::refused)});
+  messages.push_back({.sql = "UPDATE tenantctl.cluster SET synced_at = "
+                             "pg_catalog.clock_timestamp() WHERE name = ANY "
+                             "($1::pg_catalog.text[])",
+                      .values = {values.front()}});
+}
+
+void sort(JoinedClusters::SyncedClusters& synced) {
+  for (auto& [cluster, one] : synced) {
+    std::ranges::sort(one.added);
+    std::ranges::sort(one.removed);
+  }
+}
+
+// Fails the transaction, by a cast, with the word if the condition over $1, $2 and $3 holds.
+pq::Message refuse_if(std::string_view condition, std::string_view word,
+                      std::vector<std::optional<std::string>> values) {
+  return {.sql = fmt::format("SELECT (CASE WHEN {} THEN '{}' ELSE '0' END)::pg_catalog.int4",
+                             condition, word),
+          .values = std::move(values)};
+}
+
+[[noreturn]] void explain_join(const pq::ServerError& error, const std::string& cluster) {
+  const std::string& message = error.fields().message;
+  const auto says = [&](std::string_view word) {
+    return error.is(bad_text) && message.find(word) != std::string::npos;
+  };
+  const std::string hint =
+      "Look at its connection string. A copy that is to be a registry of its own needs another id "
+      "(UPDATE tenantctl.registry SET id = gen_random_uuid()) and none of the original's tenants.";
+  if (says("same registry")) {
+    throw UsageError(fmt::format("cluster {} is this very database, or a copy of it", cluster),
+                     hint);
+  }
+  if (says("same tenant")) {
+    throw UsageError(fmt::format("cluster {} has tenants that are this registry's: one is a copy "
+                                 "of the other",
+                                 cluster),
+                     hint);
+  }
+  if (says("tenants there")) {
+    throw UsageError(
+        fmt::format("this registry has tenants on cluster {} itself", cluster),
+        "A tenant is in one registry: move or drop those first; tenantctl tenant list shows all.");
+  }
+  if (error.is("23505")) {
+    throw UsageError(
+        fmt::format("the registry of cluster {} has joined under another name, or another registry "
+                    "under its name",
+                    cluster),
+        "tenantctl registry sync names who has joined; registry leave parts from one.");
+  }
+  throw error;
+}
+
 }  // namespace
 
+std::string JoinedClusters::own_id() {
+  std::string id;
+  std::vector<pq::Message> messages;
+  messages.push_back({.sql = "SELECT r.id FROM tenantctl.registry r",
+                      .on_row = [&id](const pq::Row& row) { id = row.text(0); }});
+  components_.read(registry_component(), std::move(messages));
+  return id;
+}
+
 pq::Message JoinedClusters::read(std::vector<JoinedCluster>& clusters) {
-  return {
-      .sql =
-          "SELECT c.name, c.token FROM tenantctl.cluster c "
-          "ORDER BY c.name COLLATE pg_catalog.\"C\"",
-      .on_row = [&clusters](const pq::Row& row) {
-        clusters.push_back({.name = std::string(row.text(0)), .token = std::string(row.text(1))});
-      }};
+  return {.sql =
+              "SELECT c.name, c.registry FROM tenantctl.cluster c "
+              "ORDER BY c.name COLLATE pg_catalog.\"C\"",
+          .on_row = [&clusters](const pq::Row& row) {
+            clusters.push_back(
+                {.name = std::string(row.text(0)), .registry = std::string(row.text(1))});
+          }};
 }
 
 std::vector<JoinedCluster> JoinedClusters::all() {
@@ -71,23 +201,37 @@ std::vector<JoinedCluster> JoinedClusters::all() {
   return clusters;
 }
 
-JoinedCluster JoinedClusters::join(const std::string& cluster) {
-  JoinedCluster joined{.name = cluster, .token = {}};
-  std::vector<pq::Message> messages;
-  messages.push_back({.sql = "LOCK TABLE tenantctl.tenant IN SHARE ROW EXCLUSIVE MODE"});
-  messages.push_back({.sql =
-                          "INSERT INTO tenantctl.cluster AS c (name) SELECT $1 WHERE NOT EXISTS "
-                          "(SELECT FROM tenantctl.tenant t WHERE t.cluster = $1) "
-                          "ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name RETURNING c.token",
-                      .values = {cluster},
-                      .on_row = [&joined](const pq::Row& row) { joined.token = row.text(0); }});
-  components_.write(registry_component(), std::move(messages));
-  if (joined.token.empty()) {
-    throw UsageError(
-        fmt::format("this registry has tenants on cluster {} itself", escaped_name(cluster)),
-        "A tenant is in one registry: move or drop those first; tenantctl tenant list shows all.");
+JoinedClusters::Synced JoinedClusters::join(const JoinedCluster& cluster,
+                                            const std::vector<RegisteredTenant>& tenants) {
+  SyncedClusters synced;
+  std::vector<std::string> ids;
+  for (const RegisteredTenant& tenant : tenants) {
+    ids.push_back(tenant.id);
   }
-  return joined;
+  std::vector<pq::Message> messages;
+  messages.push_back(lock_tenants());
+  messages.push_back(
+      refuse_if("EXISTS (SELECT FROM tenantctl.registry r WHERE r.id = $1::pg_catalog.uuid)",
+                "same registry", {cluster.registry}));
+  messages.push_back(refuse_if(
+      "EXISTS (SELECT FROM tenantctl.tenant t WHERE t.id = ANY ($1::pg_catalog.uuid[])) OR EXISTS "
+      "(SELECT FROM tenantctl.cluster_tenant t WHERE t.id = ANY ($1::pg_catalog.uuid[]) "
+      "AND t.cluster <> $2)",
+      "same tenant", {array_of(ids), cluster.name}));
+  messages.push_back(refuse_if("EXISTS (SELECT FROM tenantctl.tenant t WHERE t.cluster = $1)",
+                               "tenants there", {cluster.name}));
+  messages.push_back({.sql = "INSERT INTO tenantctl.cluster (name, registry) SELECT $1, "
+                             "$2::pg_catalog.uuid WHERE NOT EXISTS (SELECT FROM tenantctl.cluster "
+                             "c WHERE c.name = $1 AND c.registry = $2::pg_catalog.uuid)",
+                      .values = {cluster.name, cluster.registry}});
+  add_sync(messages, {{.cluster = cluster.name, .tenants = tenants}}, "", synced);
+  try {
+    components_.write(registry_component(), std::move(messages));
+  } catch (const pq::ServerError& error) {
+    explain_join(error, escaped_name(cluster.name));
+  }
+  sort(synced);
+  return synced[cluster.name];
 }
 
 void JoinedClusters::leave(const std::string& cluster) {
@@ -103,14 +247,46 @@ void JoinedClusters::leave(const std::string& cluster) {
   }
 }
 
-bool JoinedClusters::is_here(const JoinedCluster& cluster) {
-  bool is_here = false;
+JoinedClusters::SyncedClusters JoinedClusters::sync(const std::vector<ClusterTenants>& clusters,
+                                                    const std::string& run) {
+  SyncedClusters synced;
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = "SELECT EXISTS (SELECT FROM tenantctl.cluster c WHERE c.token = $1)",
-                      .values = {cluster.token},
-                      .on_row = [&is_here](const pq::Row& row) { is_here = row.text(0) == "t"; }});
-  components_.read(registry_component(), std::move(messages));
-  return is_here;
+  messages.push_back(lock_tenants());
+  add_sync(messages, clusters, run, synced);
+  components_.write(registry_component(), std::move(messages));
+  sort(synced);
+  return synced;
+}
+
+std::map<std::string, std::string> JoinedClusters::reserve(const std::string& cluster,
+                                                           const std::vector<std::string>& slugs,
+                                                           const std::string& run) {
+  std::map<std::string, std::string> taken;
+  const std::string list = array_of(slugs);
+  std::vector<pq::Message> messages;
+  messages.push_back(lock_tenants());
+  messages.push_back(
+      {.sql = "SELECT t.slug, 'in the registry that the cluster has joined' "
+              "FROM tenantctl.tenant t WHERE t.slug = ANY ($1::pg_catalog.text[]) "
+              "UNION ALL SELECT t.slug, 'on cluster ' || t.cluster "
+              "FROM tenantctl.cluster_tenant t WHERE t.slug = ANY ($1::pg_catalog.text[]) "
+              "AND t.cluster <> $2",
+       .values = {list, cluster},
+       .on_row = [&taken](const pq::Row& row) { taken.emplace(row.text(0), row.text(1)); }});
+  messages.push_back(
+      {.sql = fmt::format(
+           "INSERT INTO tenantctl.cluster_tenant AS t ({}) SELECT pg_catalog.gen_random_uuid(), "
+           "s.slug, s.slug, 'standard', 'schema', NULL, NULL, $2, 'provisioning', NULL, "
+           "pg_catalog.jsonb_build_object('tenantctl', pg_catalog.jsonb_build_object('reserved', "
+           "$3::pg_catalog.text)), pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() "
+           "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s (slug) WHERE NOT EXISTS "
+           "(SELECT FROM tenantctl.tenant t WHERE t.slug = s.slug) ON CONFLICT (slug) DO UPDATE "
+           "SET metadata = EXCLUDED.metadata, state_since = EXCLUDED.state_since WHERE t.cluster "
+           "= EXCLUDED.cluster AND t.metadata #>> '{{tenantctl,reserved}}' IS NOT NULL",
+           columns),
+       .values = {list, cluster, run}});
+  components_.write(registry_component(), std::move(messages));
+  return taken;
 }
 
 std::vector<RegisteredTenant> JoinedClusters::tenants() {
@@ -128,62 +304,6 @@ pq::Message JoinedClusters::find(const std::vector<std::string>& names,
       "WHERE t.slug = ANY ($1::pg_catalog.text[]) OR t.isolation <> 'rows' AND t.cluster || ':' || "
       "COALESCE(t.database_name, '') || '/' || t.schema_name = ANY ($1::pg_catalog.text[])",
       {array_of(names)}, tenants);
-}
-
-JoinedClusters::Synced JoinedClusters::sync(const std::string& cluster,
-                                            const std::vector<RegisteredTenant>& tenants) {
-  Synced synced;
-  const auto note = [](std::vector<std::string>& slugs) {
-    return [&slugs](const pq::Row& row) { slugs.emplace_back(row.text(0)); };
-  };
-  const std::vector<std::optional<std::string>> values = values_of(cluster, tenants);
-  std::vector<pq::Message> messages;
-  // Who registers a tenant here meanwhile waits, and finds the slug taken.
-  messages.push_back({.sql = "LOCK TABLE tenantctl.tenant IN SHARE ROW EXCLUSIVE MODE"});
-  messages.push_back({.sql = "SELECT (CASE WHEN EXISTS (SELECT FROM tenantctl.cluster c "
-                             "WHERE c.name = $1 FOR UPDATE) THEN '0' ELSE 'has not joined' END)"
-                             "::pg_catalog.int4",
-                      .values = {cluster}});
-  messages.push_back(
-      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t "
-                          "WHERE t.cluster = $1 AND NOT EXISTS (SELECT FROM wanted "
-                          "w WHERE w.id = t.id AND (w.*) IS NOT DISTINCT FROM (t.*)) "
-                          "RETURNING t.slug",
-                          wanted),
-       .values = values,
-       .on_row = note(synced.removed)});
-  messages.push_back(
-      {.sql =
-           fmt::format("WITH {} INSERT INTO tenantctl.cluster_tenant ({}) SELECT w.* FROM wanted w "
-                       "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.id = w.id) "
-                       "AND NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.slug = w.slug) "
-                       "ON CONFLICT DO NOTHING RETURNING slug",
-                       wanted, columns),
-       .values = values,
-       .on_row = note(synced.added)});
-  messages.push_back({.sql = fmt::format("WITH {} SELECT w.slug FROM wanted w WHERE NOT EXISTS "
-                                         "(SELECT FROM tenantctl.cluster_tenant t "
-                                         "WHERE t.id = w.id AND t.cluster = $1) "
-                                         "ORDER BY w.slug COLLATE pg_catalog.\"C\"",
-                                         wanted),
-                      .values = values,
-                      .on_row = note(synced.refused)});
-  messages.push_back({.sql = "UPDATE tenantctl.cluster SET synced_at = "
-                             "pg_catalog.clock_timestamp() WHERE name = $1",
-                      .values = {cluster}});
-  try {
-    components_.write(registry_component(), std::move(messages));
-  } catch (const pq::ServerError& error) {
-    constexpr std::string_view bad_text = "22P02";
-    if (error.is(bad_text) && error.fields().message.find("has not joined") != std::string::npos) {
-      throw UsageError(fmt::format("cluster {} has not joined the registry", escaped_name(cluster)),
-                       fmt::format("tenantctl registry join {} has it do so.", cluster));
-    }
-    throw;
-  }
-  std::ranges::sort(synced.added);
-  std::ranges::sort(synced.removed);
-  return synced;
 }
 
 }  // namespace tenantctl

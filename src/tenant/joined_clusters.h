@@ -1,8 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "pq/pipeline.h"
@@ -11,16 +11,23 @@
 
 namespace tenantctl {
 
-/// A cluster that has joined.
+/// A cluster that has joined, and the id of the registry that is its own. Wherever its name leads,
+/// only that registry is it.
 struct JoinedCluster {
   std::string name;
-  std::string token;  ///< stands in this registry, and must not over there: see is_here()
+  std::string registry;
+};
+
+/// What a cluster's registry has.
+struct ClusterTenants {
+  std::string cluster;
+  std::vector<RegisteredTenant> tenants;  ///< their cluster in each
 };
 
 /// Clusters whose tenants another registry knows, that of a database there: this one only keeps in
 /// mind who they are, so that a slug is one tenant's wherever he lives and anybody can ask where
-/// that is. Who changes them works over there. All SQL about tenantctl.cluster and
-/// tenantctl.cluster_tenant, two tables of the registry.
+/// that is. Who changes them works over there. All SQL about tenantctl.registry, tenantctl.cluster
+/// and tenantctl.cluster_tenant, tables of the registry.
 ///
 /// Every function throws what Components throws; those that write throw UsageError where there is
 /// no registry.
@@ -31,32 +38,47 @@ class JoinedClusters {
                  std::chrono::milliseconds patience)
       : components_(pipeline, std::move(owners), patience) {}
 
+  /// The id of this database's own registry, which a copy of the database has too; empty where
+  /// there is none.
+  std::string own_id();
   /// By name. None where there is no registry.
   std::vector<JoinedCluster> all();
   /// The same as part of somebody else's reading of the registry.
   static pq::Message read(std::vector<JoinedCluster>& clusters);
-  /// Writes down that a cluster's registry belongs to this one, or leaves it as it is. Throws
-  /// UsageError while this registry has tenants there itself.
-  JoinedCluster join(const std::string& cluster);
+
+  /// What a sync found to do, by slug.
+  struct Synced {
+    std::vector<std::string> added;  ///< a tenant that changed has gone and come
+    std::vector<std::string> removed;
+    std::vector<std::string> refused;  ///< another tenant has the slug, or the id
+  };
+  /// By cluster.
+  using SyncedClusters = std::map<std::string, Synced>;
+
+  /// Writes down that a cluster's registry belongs to this one, and who is there. Throws UsageError
+  /// for a registry that has joined under another name, is this one or has a tenant of it (one is
+  /// a copy of the other), and while this registry has tenants on that cluster itself.
+  Synced join(const JoinedCluster& cluster, const std::vector<RegisteredTenant>& tenants);
   /// Forgets the cluster and all its tenants. Throws UsageError for one that has not joined.
   void leave(const std::string& cluster);
-  /// Whether this is the database that the cluster has joined, or a copy of it.
-  bool is_here(const JoinedCluster& cluster);
+
+  /// Makes the tenants of clusters what they are over there, in one transaction, whoever went from
+  /// one to another included. Slugs that `run` has reserved are free again. Clusters that have left
+  /// meanwhile are passed over.
+  SyncedClusters sync(const std::vector<ClusterTenants>& clusters, const std::string& run = {});
+
+  /// Keeps slugs free for tenants that a run is about to make on the cluster, until it syncs, or
+  /// for ten minutes. Returns those that somebody has who does not live there, and where: for them
+  /// nothing is reserved.
+  std::map<std::string, std::string> reserve(const std::string& cluster,
+                                             const std::vector<std::string>& slugs,
+                                             const std::string& run);
 
   /// Who was there when they were read last, by slug, their cluster in each.
   std::vector<RegisteredTenant> tenants();
   /// Those of them that have one of the names as slug or place, for somebody else's reading.
   static pq::Message find(const std::vector<std::string>& names,
                           std::vector<RegisteredTenant>& tenants);
-
-  /// What sync() found to do.
-  struct Synced {
-    std::vector<std::string> added;    ///< slugs; a tenant that changed has gone and come
-    std::vector<std::string> removed;  ///< slugs
-    std::vector<std::string> refused;  ///< slugs: another tenant has the slug, or the id
-  };
-  /// Makes the tenants of one cluster what they are over there, in one transaction.
-  Synced sync(const std::string& cluster, const std::vector<RegisteredTenant>& tenants);
 
  private:
   Components components_;

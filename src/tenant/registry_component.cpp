@@ -71,14 +71,19 @@ std::vector<std::string> registry_of_version_2() {
       ")"};
 }
 
-// Clusters that have a registry of their own, and who that had when it was read last. A slug is one
-// tenant's wherever he lives: what is registered here is checked by the trigger, what is read there
-// by who writes it, with tenantctl.tenant locked.
+// Which registry this is; clusters whose registries belong to it, and who they had when they were
+// read last. A slug is one tenant's wherever he lives: what is registered here is checked by the
+// trigger, what is read there by who writes it, with tenantctl.tenant locked.
 std::vector<std::string> registry_of_version_3() {
   return {
+      "CREATE TABLE tenantctl.registry (\n"
+      "  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),\n"
+      "  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()\n"
+      ")",
+      "INSERT INTO tenantctl.registry DEFAULT VALUES",
       "CREATE TABLE tenantctl.cluster (\n"
       "  name text PRIMARY KEY CHECK (name COLLATE pg_catalog.\"C\" ~ '^[a-z0-9_-]+$'),\n"
-      "  token uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),\n"
+      "  registry uuid NOT NULL UNIQUE,\n"
       "  joined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n"
       "  synced_at timestamptz\n"
       ")",
@@ -119,7 +124,7 @@ std::vector<std::string> registry_of_version_3() {
 const Component& registry_component() {
   static const Component component{
       .name = "registry",
-      .tables = {"tenant", "place", "cluster", "cluster_tenant"},
+      .tables = {"tenant", "place", "registry", "cluster", "cluster_tenant"},
       .versions = {registry_of_version_1(), registry_of_version_2(), registry_of_version_3()}};
   return component;
 }

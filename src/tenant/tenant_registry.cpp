@@ -60,8 +60,10 @@ Installed TenantRegistry::install() { return components_.install(registry_compon
 bool TenantRegistry::is_installed() { return components_.version_of(registry_component()) > 0; }
 
 std::vector<std::string> TenantRegistry::adopt(std::vector<std::string> schemas) {
-  if (taken_ != nullptr)
-    std::erase_if(schemas, [this](const std::string& name) { return taken_->contains(name); });
+  if (reserve_) {
+    const auto taken = reserve_(schemas);
+    std::erase_if(schemas, [&taken](const std::string& name) { return taken.contains(name); });
+  }
   std::vector<std::string> adopted;
   std::vector<pq::Message> messages;
   messages.push_back(
@@ -96,7 +98,7 @@ void TenantRegistry::provision(const std::vector<NewTenant>& tenants, const Tena
     databases.push_back(tenant.database);
     clusters.push_back(tenant.cluster);
   }
-  refuse_taken(slugs);
+  reserve(slugs);
   std::vector<pq::Message> messages;
   if (locks) {
     messages.push_back(
@@ -149,7 +151,7 @@ std::vector<pq::Message> TenantRegistry::settle_along(const std::vector<NewTenan
     slugs.push_back(tenant.slug);
     names.push_back(tenant.name);
   }
-  refuse_taken(slugs);
+  reserve(slugs);
   std::vector<pq::Message> messages;
   messages.push_back(
       // The home stays one until this is committed.
@@ -293,7 +295,7 @@ std::vector<std::string> TenantRegistry::change_state(const std::vector<std::str
 
 void TenantRegistry::rename(const RegisteredTenant& seen, const std::string& to,
                             const std::string& database) {
-  refuse_taken({to});
+  reserve({to});
   std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = "UPDATE tenantctl.tenant t SET slug = $2::pg_catalog.text, "
@@ -369,9 +371,9 @@ std::vector<pq::Message> TenantRegistry::rename_along(const std::optional<Regist
                                                       const std::string& to,
                                                       const std::string& slug) {
   if (!slug.empty())
-    refuse_taken({slug});
+    reserve({slug});
   else if (seen && seen->slug == from)
-    refuse_taken({to});
+    reserve({to});
   std::vector<pq::Message> messages = hold_tenant(seen, Hold::as_seen);
   messages.push_back(
       {.sql = fmt::format(
@@ -487,14 +489,14 @@ std::vector<RegisteredTenant> TenantRegistry::find_own(const std::vector<std::st
   return own;
 }
 
-void TenantRegistry::refuse_taken(const std::vector<std::string>& slugs) const {
-  if (taken_ == nullptr)
+void TenantRegistry::reserve(const std::vector<std::string>& slugs) const {
+  if (!reserve_)
     return;
-  for (const std::string& slug : slugs) {
-    if (const auto at = taken_->find(slug); at != taken_->end()) {
-      throw UsageError(fmt::format("tenant {} is registered already, {}", slug, at->second),
-                       "A slug is one tenant's wherever he lives. Nothing was changed.");
-    }
+  const auto taken = reserve_(slugs);
+  if (!taken.empty()) {
+    throw UsageError(fmt::format("tenant {} is registered already, {}", taken.begin()->first,
+                                 taken.begin()->second),
+                     "A slug is one tenant's wherever he lives. Nothing was changed.");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -47,14 +48,16 @@ struct Elsewhere {
 /// no registry.
 class TenantRegistry {
  public:
-  /// Slugs that tenants have whom this registry does not know, and where those live.
-  using TakenSlugs = std::map<std::string, std::string>;
+  /// Keeps slugs free for tenants who are about to be given them, where another registry knows who
+  /// has which; returns those that somebody has, and where he lives.
+  using Reserve =
+      std::function<std::map<std::string, std::string>(const std::vector<std::string>& slugs)>;
 
-  /// `patience` with an answer; no tenant is given a slug out of `taken`, which must outlive this.
+  /// `patience` with an answer; no tenant is given a slug that `reserve` does not give.
   TenantRegistry(pq::Pipeline& pipeline, std::vector<std::string> owners,
                  std::chrono::milliseconds patience = std::chrono::seconds(120),
-                 const TakenSlugs* taken = nullptr)
-      : components_(pipeline, std::move(owners), patience), taken_(taken) {}
+                 Reserve reserve = {})
+      : components_(pipeline, std::move(owners), patience), reserve_(std::move(reserve)) {}
 
   /// Makes the registry, or takes it to this version.
   Installed install();
@@ -147,8 +150,8 @@ class TenantRegistry {
   /// The same for who is to change them: throws UsageError for a tenant of a cluster that has
   /// joined.
   std::vector<RegisteredTenant> find_own(const std::vector<std::string>& names);
-  /// Throws UsageError for a slug that is taken elsewhere.
-  void refuse_taken(const std::vector<std::string>& slugs) const;
+  /// Throws UsageError for a slug that is taken elsewhere; else they are reserved.
+  void reserve(const std::vector<std::string>& slugs) const;
 
   /// Schemas of the tenants that work as one of the roles.
   std::vector<std::string> schemas_of_roles(const std::vector<std::string>& roles);
@@ -166,7 +169,7 @@ class TenantRegistry {
                                        std::vector<std::optional<std::string>> values);
 
   Components components_;
-  const TakenSlugs* taken_;
+  Reserve reserve_;
 };
 
 }  // namespace tenantctl

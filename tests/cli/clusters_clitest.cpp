@@ -132,6 +132,44 @@ TEST_SUITE("cli/clusters") {
     CHECK(project.database.value("SELECT string_agg(slug, ',') FROM tenantctl.tenant") == "plain");
   }
 
+  TEST_CASE("databases are made and dropped on the server that their tenants are on, or not") {
+    const SecondServer eu;
+    Project project;
+    project.tool.folder().write("tenantctl.toml", "[clusters]\neu = \"$EU_URL\"\n");
+    project.tool.set_variable("EU_URL", eu.conninfo());
+    project.write_abc();
+    project.must({"registry", "init"});
+    const std::string prefix = project.database.name() + "_";
+    const std::vector<std::string> database{"--isolation", "database", "--database-prefix", prefix};
+    const auto run = [&](std::vector<std::string> args) {
+      if (args[1] == "create")
+        args.insert(args.end(), database.begin(), database.end());
+      return project.run(args);
+    };
+    CHECK(fault(run({"tenant", "create", "acme"}), 0) == "");
+    project.must({"registry", "init", "--cluster", "eu"});
+    project.must({"registry", "join", "eu"});
+    CHECK(fault(run({"tenant", "create", "far", "--cluster", "eu"}), 0) == "");
+    // Of the same name, on the other server.
+    CHECK(eu.value("postgres", "ALTER DATABASE \"" + prefix + "far\" RENAME TO \"" + prefix +
+                                   "acme\"; UPDATE tenantctl.tenant SET database_name = '" +
+                                   prefix + "acme'") == "");
+    project.tool.set_variable("TENANTCTL_ADMIN_URL", project.database.conninfo());
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{"tenant", "drop", "far", "--purge", "-y", "--cluster", "eu"},
+          {"tenant", "drop", "far", "-y", "--cluster", "eu"},
+          {"tenant", "create", "more", "--cluster", "eu"}})
+      CHECK(fault(run(args), 2, {"--admin-url leads to another server"}) == "");
+    CHECK(project.database.value("SELECT count(*) FROM pg_database WHERE datname = '" + prefix +
+                                 "acme'") == "1");
+    project.tool.set_variable("TENANTCTL_ADMIN_URL", eu.conninfo());
+    CHECK(fault(run({"tenant", "drop", "far", "--purge", "-y", "--cluster", "eu"}), 0) == "");
+    CHECK(eu.value("postgres",
+                   "SELECT count(*) FROM pg_database WHERE datname = '" + prefix + "acme'") == "0");
+    CHECK(project.database.value("SELECT count(*) FROM pg_database WHERE datname = '" + prefix +
+                                 "acme'") == "1");
+  }
+
   TEST_CASE("what names no cluster is refused before anything is made") {
     Project project;
     project.write_abc();

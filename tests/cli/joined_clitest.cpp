@@ -204,9 +204,62 @@ TEST_SUITE("cli/joined clusters") {
                 {"several tenants are called far: eu:/far, us:/far"}) == "");
     CHECK(fault(project.run({"upgrade", "--schema", "us:/far"}), 0, {"us:/far"}) == "");
     CHECK(fault(project.run({"upgrade-all", "--tenants", "far"}), 2, {"matches no tenant"}) == "");
+    CHECK(fault(project.run({"tenant", "suspend", "atlantic", "--cluster", "us"}), 2,
+                {"no tenant \"atlantic\""}) == "");
     project.must({"tenant", "rename", "far", "atlantic", "--cluster", "us"});
     CHECK(fault(project.run({"registry", "check"}), 0) == "");
     CHECK(world.known() == "eu:far ready,us:atlantic ready");
+  }
+
+  TEST_CASE("a slug is kept free before a tenant is made, by whichever way") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    project.must({"gate", "install", "--cluster", "eu"});
+    project.must({"tenant", "pool", "--keep", "1", "--cluster", "eu"});
+    CHECK(fault(project.run({"tenant", "create", "here", "--cluster", "eu"}), 2,
+                {"tenant here is registered already"}) == "");
+    CHECK(world.eu.value("SELECT count(*) FROM tenantctl.tenant") == "0");
+    project.must({"tenant", "create", "--count", "2", "--prefix", "t_"});
+    CHECK(fault(project.run(
+                    {"tenant", "create", "--count", "2", "--prefix", "t_", "--cluster", "eu"}),
+                0) == "");
+    CHECK(world.known() == "eu:t_00003 ready,eu:t_00004 ready");
+    CHECK(fault(project.run({"tenant", "create", "--count", "1", "--prefix", "t_"}), 0,
+                {"t_00005"}) == "");
+
+    // Two who want the same one: only one is given it.
+    project.write("tenant/0004_slow.sql", "SELECT pg_sleep(2);");
+    auto there = project.tool.start({"tenant", "create", "race", "--cluster", "eu", "-q"});
+    for (int i = 0; i < 200 && world.known().find("race") == std::string::npos; ++i)
+      project.database.value("SELECT pg_sleep(0.05)");
+    CHECK(fault(project.run({"tenant", "create", "race"}), 2, {"lives on cluster eu"}) == "");
+    CHECK(there.wait().exit_code == 0);
+    CHECK(world.known().find("race ready") != std::string::npos);
+    // What failed is nobody's.
+    project.write("tenant/0005_bad.sql", "SELECT 1/0;");
+    CHECK(project.run({"tenant", "create", "broken", "--cluster", "eu"}).exit_code == 1);
+    CHECK(world.known().find("broken") == std::string::npos);
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+
+  TEST_CASE("a name that could be two tenants' is neither's, whoever else is named") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    project.must({"tenant", "create", "twice", "--isolation", "database", "--database-prefix",
+                  project.database.name() + "_"});
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    project.must({"tenant", "create", "twice", "--database-url", world.eu.conninfo()});
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{"downgrade", "-y", "-s", "twice", "base"},
+          {"downgrade", "-y", "-s", "twice", "-s", "far", "base"},
+          {"upgrade", "-s", "far", "-s", "twice"},
+          {"history", "-s", "twice"}})
+      CHECK(fault(project.run(args), 2, {"several tenants are called twice"}) == "");
+    CHECK(fault(project.run({"upgrade", "--create", "-s", "far"}), 2, {"lives on cluster eu"}) ==
+          "");
+    CHECK_FALSE(project.has_schema("far"));
   }
 
   TEST_CASE(
@@ -224,31 +277,82 @@ TEST_SUITE("cli/joined clusters") {
     CHECK(fault(project.run({"registry", "check"}), 0) == "");
   }
 
-  TEST_CASE("a cluster that cannot be reached keeps nobody else waiting, and is told") {
+  TEST_CASE("a cluster that cannot be read keeps nobody else waiting, and is told by each run") {
     Continents world;
     Project& project = world.project;
     world.join("eu");
     world.join("us");
     project.must({"tenant", "create", "far", "--cluster", "eu"});
-    project.must({"tenant", "create", "atlantic", "--cluster", "us"});
+    project.must(
+        {"tenant", "create", "shares", "--isolation", "rows", "--home", "rows", "--cluster", "us"});
     project.tool.set_variable("US_URL", unreachable_url);
     project.write("tenant/0004_d.sql", "CREATE TABLE d (i int);", "DROP TABLE d;");
     const auto run = project.run({"upgrade-all", "-o", "json"});
     CHECK(run.exit_code == 1);
-    CHECK(results_of(run) == "eu:/far applied, here applied, us:/atlantic unavailable");
-    CHECK(fault(project.run({"status"}), 1, {"unavailable"}) == "");
+    CHECK(judged(run, "upgrade-all") == "");
+    CHECK(results_of(run) == "eu:/far applied, here applied, us: unavailable");
+    CHECK(fault(project.run({"upgrade-all", "--exclude", "us:"}), 0) == "");
+    CHECK(fault(project.run({"upgrade-all", "--tenants", "far"}), 1, {"us:"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--schema", "here"}), 0) == "");
+    CHECK(fault(project.run({"upgrade", "--scope", "shared"}), 1, {"us:"}) == "");
+    CHECK(fault(project.run({"plan"}), 1, {"us:"}) == "");
+    CHECK(fault(project.run({"status"}), 1, {"us:", "unavailable"}) == "");
+    CHECK(fault(project.run({"check"}), 1, {"us:"}) == "");
+    const auto list = project.run({"tenant", "list", "-o", "json"});
+    CHECK(list.exit_code == 1);
+    CHECK(judged(list, "tenant-list") == "");
     CHECK(fault(project.run({"registry", "check"}), 4, {"us: a cluster that has joined, but"}) ==
           "");
     const auto sync = project.run({"registry", "sync", "-o", "json"});
     CHECK(sync.exit_code == 1);
     CHECK(judged(sync, "registry-sync") == "");
-    CHECK(fault(project.run({"tenant", "suspend", "atlantic", "--cluster", "us"}), 3) == "");
+    CHECK(world.known() == "eu:far ready,us:shares ready");
+    CHECK(fault(project.run({"tenant", "suspend", "shares", "--cluster", "us"}), 3) == "");
     project.tool.set_variable("US_URL", world.us.conninfo());
-    CHECK(fault(project.run({"retry", json::parse(run.out)["run_id"]}), 0, {"us:/atlantic"}) == "");
+    const std::string id = json::parse(run.out)["run_id"];
+    CHECK(fault(project.run({"retry", id}), 0, {"us:/rows"}) == "");
+    CHECK(world.us.value("SELECT count(*) FROM rows.d") == "0");
+    CHECK(fault(project.run({"upgrade-all"}), 0, {"us:/shared: applied"}) == "");
+    CHECK(fault(project.run({"check"}), 0) == "");
+
     project.tool.set_variable("US_URL", std::nullopt);
     CHECK(fault(project.run({"upgrade-all"}), 2, {"cluster \"us\"", "US_URL", "is not set"}) == "");
     CHECK(fault(project.run({"registry", "leave", "us"}), 0, {"us has left"}) == "");
     CHECK(fault(project.run({"upgrade-all"}), 0) == "");
+  }
+
+  TEST_CASE("a name that leads to another registry is not the cluster that joined") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    world.join("us");
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    project.must({"tenant", "create", "victim"});
+    const std::string known = world.known();
+    std::string url;
+    SUBCASE("the usual one") { url = project.database.conninfo(); }
+    SUBCASE("the other cluster's") { url = world.us.conninfo(); }
+    SUBCASE("none") {
+      world.eu.execute("DROP SCHEMA tenantctl CASCADE");
+      url = world.eu.conninfo();
+    }
+    project.tool.set_variable("EU_URL", url);
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{"tenant", "create", "planted", "--cluster", "eu"},
+          {"tenant", "drop", "victim", "--purge", "-y", "--cluster", "eu"},
+          {"upgrade-all", "--cluster", "eu"},
+          {"downgrade-all", "-y", "--cluster", "eu", "base"},
+          {"status", "--cluster", "eu"}})
+      CHECK(fault(project.run(args), 2, {"cluster eu"}) == "");
+    CHECK(fault(project.run({"registry", "sync"}), 1, {"cluster eu"}) == "");
+    CHECK(fault(project.run({"upgrade-all"}), 1, {"eu:"}) == "");
+    CHECK(fault(project.run({"upgrade", "-s", "far"}), 3, {"tenant far lives on cluster eu"}) ==
+          "");
+    CHECK(fault(project.run({"status"}), 1, {"eu:"}) == "");
+    CHECK(world.known() == known);
+    CHECK(project.database.value("SELECT string_agg(slug, ',' ORDER BY slug) FROM "
+                                 "tenantctl.tenant") == "here,victim");
+    CHECK(world.us.value("SELECT count(*) FROM tenantctl.tenant") == "0");
   }
 
   TEST_CASE("what cannot join does not, and leaves nothing") {
@@ -257,7 +361,7 @@ TEST_SUITE("cli/joined clusters") {
     CHECK(fault(project.run({"registry", "join", "mars"}), 2, {"nothing says where cluster"}) ==
           "");
     CHECK(fault(project.run({"registry", "join", "eu"}), 2,
-                {"cluster eu: there is no registry", "Say --cluster eu with it."}) == "");
+                {"cluster eu has no registry", "registry init --cluster eu"}) == "");
     CHECK(fault(project.run({"registry", "join", "main"}), 2, {"this very database"}) == "");
     project.must({"registry", "init", "--cluster", "eu"});
     const auto join = project.run({"registry", "join", "eu", "-o", "json"});
@@ -265,17 +369,24 @@ TEST_SUITE("cli/joined clusters") {
     CHECK(judged(join, "registry-join") == "");
     CHECK(fault(project.run({"registry", "join", "eu"}), 0, {"eu: 0 tenants\n"}) == "");
     CHECK(fault(project.run({"registry", "join", "eu2"}), 2,
-                {"clusters eu and eu2 are one database"}) == "");
+                {"the registry of cluster eu2 has joined under another name"}) == "");
+    world.eu.execute(
+        "INSERT INTO tenantctl.tenant (slug, name, isolation, schema_name, database_name, cluster, "
+        "state) VALUES ('asia', 'asia', 'database', 't', 'd', 'asia', 'ready')");
+    CHECK(fault(project.run({"registry", "join", "eu"}), 2, {"lives on a further one, asia"}) ==
+          "");
+    CHECK(fault(project.run({"status"}), 1, {"eu:", "lives on a further one"}) == "");
+    world.eu.execute("DELETE FROM tenantctl.tenant");
     project.tool.set_variable("US_URL", unreachable_url);
     CHECK(fault(project.run({"registry", "join", "us"}), 3) == "");
     CHECK(project.database.value("SELECT string_agg(name, ',') FROM tenantctl.cluster") == "eu");
 
-    project.must({"tenant", "create", "far", "--cluster", "eu"});
     world.eu.execute("UPDATE tenantctl.component SET version = 99 WHERE name = 'registry'");
-    CHECK(fault(project.run({"status"}), 2, {"cluster eu: ", "a newer tenantctl"}) == "");
+    CHECK(fault(project.run({"upgrade-all"}), 1, {"cluster eu: ", "a newer tenantctl"}) == "");
     world.eu.execute("UPDATE tenantctl.component SET version = 3 WHERE name = 'registry'");
-    project.tool.set_variable("EU_URL", project.database.conninfo());
-    CHECK(fault(project.run({"upgrade-all"}), 2, {"this very database, or a copy of it"}) == "");
+    project.tool.folder().write("tenantctl.toml", "cluster = \"eu\"\n");
+    CHECK(fault(project.run({"status"}), 2, {"unknown key \"cluster\""}) == "");
+    project.tool.folder().write("tenantctl.toml", "");
     const auto leave = project.run({"registry", "leave", "eu", "-o", "json"});
     CHECK(fault(leave, 0) == "");
     CHECK(judged(leave, "registry-leave") == "");

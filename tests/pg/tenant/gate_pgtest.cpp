@@ -245,6 +245,33 @@ TEST_SUITE("pg/tenant/gate") {
                          "the gate cannot be used: a newer tenantctl installed it", UsageError);
   }
 
+  TEST_CASE("a function that somebody has planted is not made the gate's") {
+    TestDatabase database;
+    Session session(database);
+    TenantRegistry(session.pipeline(), {}).install();
+    const std::string stranger = database.second_role();
+    const std::string plant =
+        "GRANT CREATE, USAGE ON SCHEMA tenantctl TO " + stranger + "; SET ROLE " + stranger +
+        "; CREATE OR REPLACE FUNCTION tenantctl.admission(slug text, minimum_revision text, OUT "
+        "tenant_id uuid, OUT path text, OUT runtime_role text) LANGUAGE sql AS $$ SELECT "
+        "NULL::uuid, 'other', NULL::text $$; RESET ROLE";
+    Gate gate(session.pipeline(), {}, 30s);
+    SUBCASE("before there was one") {
+      database.execute(plant);
+      CHECK_THROWS(gate.install({}));
+    }
+    SUBCASE("in place of an older one's") {
+      Component second = gate_component();
+      second.versions.resize(2);
+      second.tables = {"tenant", "gate", "place"};
+      Components(session.pipeline(), {}, 30s).install(second);
+      database.execute("DROP FUNCTION tenantctl.admission(text, text);" + plant);
+      CHECK_THROWS_AS(gate.install({}), UsageError);
+    }
+    CHECK(database.value("SELECT count(*) FROM tenantctl.component WHERE name = 'gate' AND version "
+                         "> 2") == "0");
+  }
+
   TEST_CASE("version 1 is taken to this version, and is as it was set") {
     TestDatabase database;
     Session session(database);

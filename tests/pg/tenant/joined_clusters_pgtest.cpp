@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -27,6 +28,21 @@ struct JoinedBench {
   JoinedClusters clusters{session.pipeline(), {}, std::chrono::seconds(20)};
 
   JoinedBench() { registry.install(); }
+
+  // `eu` and `us` are registries of their own.
+  void join(const std::string& name, const std::string& id = {}) {
+    const std::string digit = name == "eu" ? "1" : "2";
+    clusters.join(
+        {.name = name, .registry = id.empty() ? "10000000-0000-4000-8000-00000000000" + digit : id},
+        {});
+  }
+
+  JoinedClusters::Synced sync(const std::string& cluster, std::vector<RegisteredTenant> tenants,
+                              const std::string& run = {}) {
+    for (RegisteredTenant& tenant : tenants)
+      tenant.cluster = cluster;
+    return clusters.sync({{.cluster = cluster, .tenants = std::move(tenants)}}, run)[cluster];
+  }
 
   std::string known() {
     return database.value(
@@ -55,25 +71,25 @@ RegisteredTenant tenant_of(int number, const std::string& slug) {
 TEST_SUITE("pg/tenant/joined_clusters") {
   TEST_CASE("who is there is known after a sync, and only what changed is written") {
     JoinedBench bench;
-    bench.clusters.join("eu");
-    bench.clusters.join("us");
-    auto synced = bench.clusters.sync("eu", {tenant_of(1, "a"), tenant_of(2, "b")});
+    bench.join("eu");
+    bench.join("us");
+    auto synced = bench.sync("eu", {tenant_of(1, "a"), tenant_of(2, "b")});
     CHECK(synced.added == Names{"a", "b"});
-    CHECK(bench.clusters.sync("us", {tenant_of(3, "c")}).added == Names{"c"});
-    synced = bench.clusters.sync("eu", {tenant_of(1, "a"), tenant_of(2, "b")});
+    CHECK(bench.sync("us", {tenant_of(3, "c")}).added == Names{"c"});
+    synced = bench.sync("eu", {tenant_of(1, "a"), tenant_of(2, "b")});
     CHECK(synced.added.empty());
     CHECK(synced.removed.empty());
 
     RegisteredTenant suspended = tenant_of(2, "b");
     suspended.state = "suspended";
-    synced = bench.clusters.sync("eu", {suspended, tenant_of(4, "d")});
+    synced = bench.sync("eu", {suspended, tenant_of(4, "d")});
     CHECK(synced.added == Names{"b", "d"});
     CHECK(synced.removed == Names{"a", "b"});
     CHECK(synced.refused.empty());
     CHECK(bench.known() == "eu:b suspended,eu:d ready,us:c ready");
 
     // Two that have changed their names with each other.
-    synced = bench.clusters.sync("eu", {tenant_of(4, "b"), tenant_of(2, "d")});
+    synced = bench.sync("eu", {tenant_of(4, "b"), tenant_of(2, "d")});
     CHECK(synced.refused.empty());
     CHECK(bench.database.value("SELECT id FROM tenantctl.cluster_tenant WHERE slug = 'd'") ==
           tenant_of(2, "").id);
@@ -85,22 +101,22 @@ TEST_SUITE("pg/tenant/joined_clusters") {
     bench.clusters.leave("eu");
     CHECK(bench.known() == "us:c ready");
     CHECK_THROWS_AS(bench.clusters.leave("eu"), UsageError);
-    CHECK_THROWS_WITH_AS(bench.clusters.sync("eu", {}), "cluster eu has not joined the registry",
-                         UsageError);
+    // One that has left meanwhile is passed over.
+    CHECK(bench.sync("eu", {tenant_of(1, "a")}).added.empty());
+    CHECK(bench.known() == "us:c ready");
   }
 
   TEST_CASE("a slug and an id are one tenant's, whoever comes second") {
     JoinedBench bench;
     bench.registry.adopt({"here"});
-    bench.clusters.join("eu");
-    bench.clusters.join("us");
+    bench.join("eu");
+    bench.join("us");
     RegisteredTenant copy = tenant_of(5, "copy");
     copy.id = bench.registry.all().front().id;
-    const auto synced = bench.clusters.sync("eu", {tenant_of(1, "a"), tenant_of(2, "here"), copy});
+    const auto synced = bench.sync("eu", {tenant_of(1, "a"), tenant_of(2, "here"), copy});
     CHECK(synced.added == Names{"a"});
     CHECK(synced.refused == Names{"copy", "here"});
-    CHECK(bench.clusters.sync("us", {tenant_of(3, "a"), tenant_of(1, "b")}).refused ==
-          Names{"a", "b"});
+    CHECK(bench.sync("us", {tenant_of(3, "a"), tenant_of(1, "b")}).refused == Names{"a", "b"});
     CHECK(bench.known() == "eu:a ready");
 
     CHECK(bench.registry.adopt({"a", "more"}) == Names{"more"});
@@ -113,20 +129,20 @@ TEST_SUITE("pg/tenant/joined_clusters") {
     CHECK(bench.registry.find_own({"more"}).size() == 1);
 
     // Whoever has left his name behind gives it free.
-    CHECK(bench.clusters.sync("eu", {}).removed == Names{"a"});
+    CHECK(bench.sync("eu", {}).removed == Names{"a"});
     CHECK(bench.registry.adopt({"a"}) == Names{"a"});
   }
 
   TEST_CASE("who registers a tenant while a sync is under way is in the sync, or waits for it") {
     JoinedBench bench;
-    bench.clusters.join("eu");
+    bench.join("eu");
     Session other(bench.database);
     other.execute("BEGIN");
     other.execute(
         "INSERT INTO tenantctl.tenant (slug, name, isolation, schema_name, state) "
         "VALUES ('a', 'a', 'schema', 'a', 'ready')");
     JoinedClusters::Synced synced;
-    std::thread sync([&] { synced = bench.clusters.sync("eu", {tenant_of(1, "a")}); });
+    std::thread sync([&] { synced = bench.sync("eu", {tenant_of(1, "a")}); });
     for (int i = 0; i < 200 && other.send_sql({"SELECT 1"}).failure() == nullptr; ++i) {
       if (bench.database.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1")
         break;
@@ -158,30 +174,93 @@ TEST_SUITE("pg/tenant/joined_clusters") {
 
   TEST_CASE("each change is told on the registry's channel") {
     JoinedBench bench;
-    bench.clusters.join("eu");
+    bench.join("eu");
     bench.database.execute("CREATE TABLE told (what text)");
     bench.database.execute(
         "CREATE OR REPLACE FUNCTION tenantctl.tenant_notify() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN INSERT INTO public.told VALUES (TG_OP); RETURN NULL; END$$");
-    bench.clusters.sync("eu", {tenant_of(1, "a")});
-    bench.clusters.sync("eu", {tenant_of(1, "a")});
+    bench.sync("eu", {tenant_of(1, "a")});
+    bench.sync("eu", {tenant_of(1, "a")});
     bench.clusters.leave("eu");
     CHECK(bench.database.value("SELECT string_agg(what, ',') FROM told") == "INSERT,DELETE");
   }
 
-  TEST_CASE("a cluster where this registry has tenants itself does not join") {
+  TEST_CASE("what would be one registry twice does not join") {
     JoinedBench bench;
     bench.database.execute(
         "INSERT INTO tenantctl.tenant (slug, name, isolation, schema_name, database_name, cluster, "
         "state) VALUES ('a', 'a', 'database', 't', 'd', 'eu', 'ready')");
-    CHECK_THROWS_WITH_AS(bench.clusters.join("eu"),
-                         "this registry has tenants on cluster eu itself", UsageError);
+    CHECK_THROWS_WITH_AS(bench.join("eu"), "this registry has tenants on cluster eu itself",
+                         UsageError);
+    CHECK_THROWS_WITH_AS(bench.join("us", bench.clusters.own_id()),
+                         "cluster us is this very database, or a copy of it", UsageError);
+    RegisteredTenant copied = tenant_of(1, "b");
+    copied.id = bench.registry.all().front().id;
+    const JoinedCluster us{.name = "us", .registry = tenant_of(9, "").id};
+    CHECK_THROWS_WITH_AS(bench.clusters.join(us, {copied}),
+                         "cluster us has tenants that are this registry's: one is a copy of the "
+                         "other",
+                         UsageError);
     CHECK(bench.clusters.all().empty());
+    copied = tenant_of(1, "b");
+    copied.cluster = "us";
+    CHECK(bench.clusters.join(us, {copied}).added == Names{"b"});
+    CHECK(bench.clusters.join(us, {copied}).added.empty());
+    constexpr auto twice =
+        "the registry of cluster us2 has joined under another name, or another registry under its "
+        "name";
+    CHECK_THROWS_WITH_AS(bench.join("us2", us.registry), twice, UsageError);
+    CHECK_THROWS_AS(bench.join("us", tenant_of(8, "").id), UsageError);
+  }
+
+  TEST_CASE("who has gone from one cluster to another is found in one sync") {
+    JoinedBench bench;
+    bench.join("eu");
+    bench.join("us");
+    bench.sync("us", {tenant_of(1, "a")});
+    RegisteredTenant moved = tenant_of(1, "a");
+    moved.cluster = "eu";
+    auto synced = bench.clusters.sync(
+        {{.cluster = "eu", .tenants = {moved}}, {.cluster = "us", .tenants = {}}});
+    CHECK(synced["eu"].added == Names{"a"});
+    CHECK(synced["us"].removed == Names{"a"});
+    CHECK(bench.known() == "eu:a ready");
+  }
+
+  TEST_CASE("a reserved slug is nobody else's until the run has synced") {
+    JoinedBench bench;
+    bench.registry.adopt({"here"});
+    bench.join("eu");
+    bench.join("us");
+    bench.sync("us", {tenant_of(1, "there")});
+    const auto taken = bench.clusters.reserve("eu", {"here", "there", "new"}, "run 1");
+    CHECK(taken.size() == 2);
+    CHECK(taken.at("there") == "on cluster us");
+    CHECK(bench.clusters.reserve("us", {"new"}, "run 2").at("new") == "on cluster eu");
+    CHECK(bench.registry.adopt({"new"}).empty());
+    // Somebody else's look does not free it, nor does the same run tried again.
+    bench.sync("eu", {}, "run 3");
+    CHECK(bench.clusters.reserve("eu", {"new"}, "run 1").empty());
+    CHECK(bench.known() == "eu:new provisioning,us:there ready");
+    SUBCASE("the tenant was made") {
+      CHECK(bench.sync("eu", {tenant_of(2, "new")}, "run 1").added == Names{"new"});
+      CHECK(bench.known() == "eu:new ready,us:there ready");
+    }
+    SUBCASE("it was not made") {
+      bench.sync("eu", {}, "run 1");
+      CHECK(bench.known() == "us:there ready");
+    }
+    SUBCASE("the run was killed, long ago") {
+      bench.database.execute(
+          "UPDATE tenantctl.cluster_tenant SET state_since = now() - interval '11 min'");
+      bench.sync("eu", {});
+      CHECK(bench.known() == "us:there ready");
+    }
   }
 
   TEST_CASE("ten thousand tenants are synced by set, not one by one") {
     JoinedBench bench;
-    bench.clusters.join("eu");
+    bench.join("eu");
     std::vector<RegisteredTenant> tenants;
     for (int i = 0; i < 10'000; ++i) {
       RegisteredTenant tenant = tenant_of(0, "t" + std::to_string(10'000 + i));
@@ -189,9 +268,9 @@ TEST_SUITE("pg/tenant/joined_clusters") {
       tenants.push_back(std::move(tenant));
     }
     const auto begin = std::chrono::steady_clock::now();
-    CHECK(bench.clusters.sync("eu", tenants).added.size() == 10'000);
+    CHECK(bench.sync("eu", tenants).added.size() == 10'000);
     tenants.front().state = "archived";
-    CHECK(bench.clusters.sync("eu", tenants).added.size() == 1);
+    CHECK(bench.sync("eu", tenants).added.size() == 1);
     CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
   }
 }
