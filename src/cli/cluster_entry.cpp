@@ -43,8 +43,17 @@ class HomeRegistry {
     const auto found = std::ranges::find(all, cluster_, &JoinedCluster::name);
     if (found == all.end())
       return;
-    check_registry(*found, registry_in(context_, session, cluster_).first);
     joined_ = *found;
+    std::optional<JoinedCluster> there;
+    try {
+      there = registry_in(context_, session, cluster_).first;
+    } catch (const UsageError&) {
+      // What cannot be used over there may be what is to be mended.
+      if (context_.command != "registry init")
+        throw;
+      return;
+    }
+    check_registry(*joined_, *there);
   }
 
   std::vector<std::string> slugs() const {

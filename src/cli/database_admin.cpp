@@ -1,14 +1,43 @@
 #include "cli/database_admin.h"
 
+#include <fmt/format.h>
+
+#include "pq/server_error.h"
+
 namespace tenantctl::cli {
 
-pq::ConnectOptions admin_options(const Session& session, const std::string& cluster,
+namespace {
+
+// Databases of the same names may be somebody else's on another server.
+void check_admin(Session& session, const pq::ConnectOptions& admin, const std::string& cluster) {
+  try {
+    SiteSession asked(admin);
+    SiteSession meant(session.connect_options(main_site(cluster)));
+    if (server_identity(asked.pipeline(), session.deadline()) ==
+        server_identity(meant.pipeline(), session.deadline()))
+      return;
+  } catch (const pq::ServerError& error) {
+    throw UsageError(
+        fmt::format("whether --admin-url leads to the server that the tenants' "
+                    "databases are on cannot be told: {}",
+                    error.what()),
+        "Both roles need EXECUTE on pg_control_system(), which PUBLIC has by default.");
+  }
+  throw UsageError("--admin-url leads to another server than the tenants' databases are on",
+                   "Give one of that server; it may be left out where the usual role may create "
+                   "databases.");
+}
+
+}  // namespace
+
+pq::ConnectOptions admin_options(Session& session, const std::string& cluster,
                                  const std::string& admin_url) {
   pq::ConnectOptions options = session.connect_options(main_site(cluster));
   // Whoever that is acts as itself: it is there because it may do what the owner may not.
   if (!admin_url.empty()) {
     options.url = admin_url;
     options.role.clear();
+    check_admin(session, options, cluster);
   }
   return options;
 }
@@ -29,14 +58,7 @@ DatabaseAdmin::DatabaseAdmin(const Context& context, const pq::ConnectOptions& c
                              DatabaseRoles roles)
     : session_(connect),
       owner_(roles.owner),
-      databases_(session_.pipeline(), roles, context.settings.answer_timeout) {
-  // Databases of the same name may be somebody else's there.
-  if (server_identity(session_.pipeline(), pq::Clock::now() + context.settings.answer_timeout) !=
-      roles.server) {
-    throw UsageError("--admin-url leads to another server than the tenants' databases are on",
-                     "Give one of that server; it may be left out where the usual role may create "
-                     "databases.");
-  }
+      databases_(session_.pipeline(), std::move(roles), context.settings.answer_timeout) {
   // CREATE DATABASE stands in no transaction, so that the role would stay in a pooler's session.
   if (!connect.role.empty() && session_.via_pooler()) {
     throw UsageError(

@@ -13,17 +13,18 @@
 namespace tenantctl::cli {
 namespace {
 
-std::pair<JoinedCluster, ClusterTenants> registry_of(const Context& context, SiteSession& there,
-                                                     const std::string& cluster) {
+std::pair<JoinedCluster, std::vector<RegisteredTenant>> registry_of(const Context& context,
+                                                                    SiteSession& there,
+                                                                    const std::string& cluster) {
   const Settings& settings = context.settings;
   JoinedCluster found{.name = cluster, .registry = {}};
-  ClusterTenants had{.cluster = cluster, .tenants = {}};
+  std::vector<RegisteredTenant> tenants;
   std::vector<JoinedCluster> further;
   try {
     JoinedClusters clusters(there.pipeline(), settings.owners, settings.answer_timeout);
     found.registry = clusters.own_id();
     further = clusters.all();
-    had.tenants = TenantRegistry(there.pipeline(), settings.owners, settings.answer_timeout).all();
+    tenants = TenantRegistry(there.pipeline(), settings.owners, settings.answer_timeout).all();
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("cluster {}: {}", cluster, error.what()),
                      fmt::format("It is about that server: {}", error.hint()));
@@ -39,7 +40,7 @@ std::pair<JoinedCluster, ClusterTenants> registry_of(const Context& context, Sit
                     cluster, further.front().name),
         "Have that cluster join this registry itself, and leave the other.");
   }
-  for (RegisteredTenant& tenant : had.tenants) {
+  for (RegisteredTenant& tenant : tenants) {
     if (!tenant.cluster.empty()) {
       throw UsageError(
           fmt::format("tenant {} of cluster {} lives on a further one, {}: no run from "
@@ -49,7 +50,7 @@ std::pair<JoinedCluster, ClusterTenants> registry_of(const Context& context, Sit
     }
     tenant.cluster = cluster;
   }
-  return {std::move(found), std::move(had)};
+  return {std::move(found), std::move(tenants)};
 }
 
 std::vector<JoinedFleet::Place> places_in(const Context& context, SiteSession& there,
@@ -77,8 +78,9 @@ void check_registry(const JoinedCluster& joined, const JoinedCluster& found) {
   }
 }
 
-std::pair<JoinedCluster, ClusterTenants> registry_in(const Context& context, Session& session,
-                                                     const std::string& cluster) {
+std::pair<JoinedCluster, std::vector<RegisteredTenant>> registry_in(const Context& context,
+                                                                    Session& session,
+                                                                    const std::string& cluster) {
   SiteSession there(session.connect_options(main_site(cluster)));
   return registry_of(context, there, cluster);
 }
@@ -86,10 +88,10 @@ std::pair<JoinedCluster, ClusterTenants> registry_in(const Context& context, Ses
 namespace {
 
 JoinedFleet read_part(const Context& context, SiteSession& there, const JoinedCluster& cluster) {
-  auto [found, had] = registry_of(context, there, cluster.name);
-  check_registry(cluster, found);
   JoinedFleet part;
-  part.tenants = std::move(had.tenants);
+  auto [found, tenants] = registry_of(context, there, cluster.name);
+  check_registry(cluster, found);
+  part.tenants = std::move(tenants);
   part.places = places_in(context, there, cluster.name);
   return part;
 }
@@ -103,11 +105,14 @@ JoinedFleet read_joined(const Context& context, Session& session,
   std::vector<JoinedCluster> asked;
   std::vector<pq::ConnectOptions> sites;
   for (const JoinedCluster& cluster : clusters) {
-    fleet.clusters.push_back(cluster.name);
     if (fleet.problems.contains(cluster.name))
       continue;
-    asked.push_back(cluster);
-    sites.push_back(session.connect_options(main_site(cluster.name)));
+    try {
+      sites.push_back(session.connect_options(main_site(cluster.name)));
+      asked.push_back(cluster);
+    } catch (const UsageError& error) {
+      fleet.problems.emplace(cluster.name, error.what());
+    }
   }
   std::vector<JoinedFleet> parts(asked.size());
   const auto problems =
@@ -130,29 +135,43 @@ JoinedFleet read_joined(const Context& context, Session& session,
   return fleet;
 }
 
+namespace {
+
+ClusterSync sync_one(const Context& context, Session& session, const JoinedCluster& cluster,
+                     const std::string& run) {
+  ClusterSync sync{.cluster = cluster.name};
+  try {
+    session.revive();
+    sync.synced = joined_clusters(context, session).sync(cluster.name, run, [&] {
+      auto [found, tenants] = registry_in(context, session, cluster.name);
+      check_registry(cluster, found);
+      sync.tenants = tenants.size();
+      return tenants;
+    });
+  } catch (const Error& error) {
+    // A translation: it is told with the others.
+    sync.problem = error.what();
+  }
+  return sync;
+}
+
+}  // namespace
+
 std::vector<ClusterSync> sync_joined(const Context& context, Session& session,
                                      const std::vector<JoinedCluster>& clusters,
                                      const std::string& run) {
   std::vector<ClusterSync> syncs;
-  std::vector<ClusterTenants> read;
-  for (const JoinedCluster& cluster : clusters) {
-    syncs.push_back({.cluster = cluster.name});
-    const pq::ConnectOptions connect = session.connect_options(main_site(cluster.name));
-    try {
-      SiteSession there(connect);
-      auto [found, had] = registry_of(context, there, cluster.name);
-      check_registry(cluster, found);
-      syncs.back().tenants = had.tenants.size();
-      read.push_back(std::move(had));
-    } catch (const Error& error) {
-      // A translation: it is told with the others.
-      syncs.back().problem = error.what();
-    }
+  for (const JoinedCluster& cluster : clusters)
+    syncs.push_back(sync_one(context, session, cluster, run));
+  // A tenant that has gone from one to another was still at the first when the second was read.
+  for (std::size_t i = 0; i < syncs.size(); ++i) {
+    if (syncs[i].synced.refused.empty() || clusters.size() == 1)
+      continue;
+    ClusterSync again = sync_one(context, session, clusters[i], run);
+    std::ranges::move(syncs[i].synced.added, std::back_inserter(again.synced.added));
+    std::ranges::move(syncs[i].synced.removed, std::back_inserter(again.synced.removed));
+    syncs[i] = std::move(again);
   }
-  session.revive();
-  auto synced = joined_clusters(context, session).sync(read, run);
-  for (ClusterSync& sync : syncs)
-    sync.synced = std::move(synced[sync.cluster]);
   return syncs;
 }
 

@@ -18,7 +18,6 @@ class Session;
 /// What the clusters that have joined the registry (`registry join`) have of the fleet, as their
 /// own registries say.
 struct JoinedFleet {
-  std::vector<std::string> clusters = {};
   std::vector<RegisteredTenant> tenants = {};  ///< their cluster in each
   /// A home of shared rows, or one of the pool: upgraded as tenants are.
   struct Place {
@@ -32,7 +31,7 @@ struct JoinedFleet {
   /// fleet.
   std::map<std::string, std::string> problems = {};
 
-  /// What the fleet calls all that a cluster has.
+  /// What stands among a run's results for all that a cluster has; all their names begin with it.
   static std::string name_of_all(const std::string& cluster) { return cluster + ":"; }
 };
 
@@ -44,13 +43,14 @@ JoinedFleet read_joined(const Context& context, Session& session,
 
 /// The registry that stands in a cluster's database, and who it has. Throws UsageError where there
 /// is none that can be used or it has tenants on further clusters, ConnectFailed, ConnectionLost.
-std::pair<JoinedCluster, ClusterTenants> registry_in(const Context& context, Session& session,
-                                                     const std::string& cluster);
+std::pair<JoinedCluster, std::vector<RegisteredTenant>> registry_in(const Context& context,
+                                                                    Session& session,
+                                                                    const std::string& cluster);
 /// Throws UsageError unless that is the registry that has joined under the cluster's name.
 void check_registry(const JoinedCluster& joined, const JoinedCluster& found);
 
-/// Has the registry keep in mind who is on the clusters now. One that cannot be read keeps no other
-/// from being. `run` as in JoinedClusters::sync().
+/// Has the registry keep in mind who is on the clusters now, one after the other. One that cannot
+/// be read keeps no other from being. `run` as in JoinedClusters::sync().
 std::vector<ClusterSync> sync_joined(const Context& context, Session& session,
                                      const std::vector<JoinedCluster>& clusters,
                                      const std::string& run = {});

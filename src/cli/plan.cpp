@@ -117,9 +117,27 @@ void refuse_selection(const Context& context, bool has_target) {
 
 }  // namespace
 
+namespace {
+
+// What stands there for a whole cluster says nothing of the tenants that it has.
+void refuse_unread(const PlanFile::ScopePlan& plan) {
+  for (const PlanFile::Group& group : plan.groups) {
+    for (const std::string& schema : group.schemas) {
+      if (schema.ends_with(':')) {
+        throw UsageError(fmt::format("cluster {} could not be read when the plan was made",
+                                     escaped_name(schema.substr(0, schema.size() - 1))),
+                         "Make the plan again, or without it: tenantctl plan --exclude.");
+      }
+    }
+  }
+}
+
+}  // namespace
+
 ExitCode carry_out_plan(const Context& context, const std::string& file, bool has_target) {
   refuse_selection(context, has_target);
   const PlanFile plan = read_plan_file(read_file(file), file);
+  refuse_unread(plan.tenants);
   const Folders folders = read_folders(context);
   check_folder(plan.tenants, folders.tenant);
   check_folder(plan.shared.value_or(PlanFile::ScopePlan{}), folders.shared);

@@ -26,10 +26,10 @@ void refuse_without_registry(const Context& context, Session& session) {
 ExitCode run_join(const Context& context, const std::string& name) {
   Session session(context);
   refuse_without_registry(context, session);
-  const auto [found, had] = registry_in(context, session, name);
+  const auto [found, tenants] = registry_in(context, session, name);
   return tell(context, {{.cluster = name,
-                         .tenants = had.tenants.size(),
-                         .synced = joined_clusters(context, session).join(found, had.tenants)}});
+                         .tenants = tenants.size(),
+                         .synced = joined_clusters(context, session).join(found, tenants)}});
 }
 
 ExitCode run_leave(const Context& context, const std::string& name) {

@@ -96,6 +96,13 @@ Migration::Planner planner_of(const std::string& command, const Target& goal, bo
   };
 }
 
+// Without the clusters that the run could not read.
+std::vector<std::string> read_only(const Session& session, std::vector<std::string> names) {
+  const auto unread = session.unread({});
+  std::erase_if(names, [&unread](const std::string& name) { return unread.contains(name); });
+  return names;
+}
+
 ExitCode run_retry(const Context& context, const std::string& id) {
   const Folders folders = read_folders(context);
   Session session(context);
@@ -103,7 +110,9 @@ ExitCode run_retry(const Context& context, const std::string& id) {
   const Leftover rest = leftover_of(ledger, id);
   const std::string command = first_command(ledger, rest.run);
   refuse_other_commands(command, rest.run);
-  refuse_other_shared(rest.shared, context.settings.shared_schema);
+  session.mark_unread_by(rest.run.start.id, rest.shared);
+  session.mark_unread_by(rest.run.start.id, rest.tenants);
+  refuse_other_shared(read_only(session, rest.shared), context.settings.shared_schema);
   Migration migration;
   migration.target = rest.run.start.target;
   migration.plan = planner_of(command, goal_of(rest), context.settings.allow_out_of_order);

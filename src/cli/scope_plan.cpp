@@ -43,8 +43,30 @@ Reading reading_of(const Planning& planning) {
   };
 }
 
+// What nobody could read is no schema, but part of what was to be gone over.
+void add_unread(FleetPlan& plan) {
+  for (const auto& [name, problem] : plan.unread) {
+    // A plan out of a file knows who is there.
+    if (std::ranges::any_of(plan.groups, [&name = name](const FleetPlan::Group& group) {
+          return group.result == Result::unavailable && group.schemas.front().starts_with(name);
+        }))
+      continue;
+    FleetPlan::Group group;
+    group.state = Standing::State::unavailable;
+    group.result = Result::unavailable;
+    group.problem = Failure{.message = problem,
+                            .hint = "Nothing of that cluster was touched; give the command again.",
+                            .sqlstate = {},
+                            .revision = {},
+                            .place = std::nullopt};
+    group.schemas = {name};
+    plan.groups.push_back(std::move(group));
+  }
+}
+
 ScopeRun plan_scope(const Planning& planning, const Selected& selected,
-                    const RevisionFolder& folder, const std::vector<Standing>& standings) {
+                    const RevisionFolder& folder, const std::vector<Standing>& standings,
+                    const std::map<std::string, std::string>& unread = {}) {
   const Migration& migration = planning.migration;
   ScopeRun run;
   run.scope = folder.scope();
@@ -53,6 +75,7 @@ ScopeRun plan_scope(const Planning& planning, const Selected& selected,
       folder.scope() == Scope::shared ? migration.create_shared : migration.create;
   run.plan =
       plan_fleet(selected.fleet, standings, folder, run.replan, create, selected.only_behind);
+  run.plan.unread = unread;
   if (migration.revise)
     run.outside = migration.revise(run.plan, folder.scope());
   return run;
@@ -84,6 +107,7 @@ struct Subjects {
   std::vector<std::uint32_t> selected;
   bool only_behind = false;
   Fleet shared;
+  Selection chosen;  ///< by options or names, of the scope that the run is about
 };
 
 // One that may be made is a name and no more; any other may live in another database.
@@ -122,12 +146,16 @@ Subjects subjects_of(const Planning& planning) {
   const Migration& migration = planning.migration;
   Subjects subjects;
   if (migration.tenants) {
-    const Selection chosen = selection(planning.context);
-    subjects.only_behind = chosen.only_behind;
+    subjects.chosen = selection(planning.context);
+    subjects.only_behind = subjects.chosen.only_behind;
     subjects.tenants = fleet_of(planning);
     const bool are_named = migration.fleet || !migration.schemas.empty();
-    subjects.selected =
-        are_named ? all_of(subjects.tenants) : planning.session.select(subjects.tenants, chosen);
+    subjects.selected = are_named ? all_of(subjects.tenants)
+                                  : planning.session.select(subjects.tenants, subjects.chosen);
+    if (!migration.schemas.empty())
+      subjects.chosen = {.schemas = migration.schemas};
+  } else {
+    subjects.chosen = {.schemas = migration.shared_schemas};
   }
   if (migration.shared)
     subjects.shared = shared_of(planning, subjects);
@@ -211,31 +239,6 @@ Standings read_all(const Planning& planning, const Subjects& subjects) {
   return standings;
 }
 
-// What nobody could read is no schema, but part of what was to be gone over.
-void add_unread(FleetPlan& plan, const std::map<std::string, std::string>& unread) {
-  for (const auto& [name, problem] : unread) {
-    FleetPlan::Group group;
-    group.state = Standing::State::unavailable;
-    group.result = Result::unavailable;
-    group.problem = Failure{.message = problem,
-                            .hint = "Nothing of that cluster was touched; run the command again.",
-                            .sqlstate = {},
-                            .revision = {},
-                            .place = std::nullopt};
-    group.schemas = {name};
-    plan.groups.push_back(std::move(group));
-  }
-}
-
-// Whom a migration is about, by name if it names anybody.
-Selection chosen_by(const Planning& planning, const std::vector<std::string>& names) {
-  if (names.empty())
-    return selection(planning.context);
-  Selection named;
-  named.schemas = names;
-  return named;
-}
-
 }  // namespace
 
 ScopeRun plan_tenants(const Planning& planning, const Selected& selected) {
@@ -256,32 +259,33 @@ ScopeRuns plan_scopes(const Planning& planning) {
   if (asks_shared)
     add_shared(subjects.shared, planning.context, subjects.tenants, subjects.selected);
   const Standings standings = read_all(planning, subjects);
+  std::map<std::string, std::string> unread;
+  if (!migration.fleet)
+    unread = planning.session.unread(subjects.chosen);
   if (asks_shared || !migration.shared_home)
     planning.shared_scope.know(standings.shared);
   const bool names_strictly = migration.of_run.empty();
   ScopeRuns runs;
   if (migration.shared) {
     runs.shared = plan_scope(planning, {subjects.shared, all_of(subjects.shared)}, folders.shared,
-                             standings.shared);
+                             standings.shared, unread);
     if (migration.create_shared == Missing::nothing && names_strictly)
       refuse_unprepared(planning.context, runs.shared->plan);
     planning.shared_scope.expect(runs.shared->plan);
+    // Told once.
     if (!migration.tenants)
-      add_unread(runs.shared->plan,
-                 planning.session.unread(chosen_by(planning, migration.shared_schemas)));
+      add_unread(runs.shared->plan);
   }
   if (migration.tenants) {
     runs.tenants =
         plan_scope(planning, {subjects.tenants, std::move(subjects.selected), subjects.only_behind},
-                   folders.tenant, standings.tenants);
+                   folders.tenant, standings.tenants, unread);
+    add_unread(runs.tenants->plan);
     if (asks_shared)
       check_sites(runs.tenants->plan, planning.shared_scope,
                   applied_by_site(subjects.shared, standings.shared));
     if (!migration.schemas.empty() && names_strictly)
       refuse_unprepared(planning.context, runs.tenants->plan);
-    if (!migration.fleet)
-      add_unread(runs.tenants->plan,
-                 planning.session.unread(chosen_by(planning, migration.schemas)));
     if (follows_newcomers(planning.context, migration))
       runs.tenants->known = std::move(subjects.tenants);
   }

@@ -222,7 +222,8 @@ bool stops_all(const ScopeRun& run) {
   if (run.report->interrupted)
     return true;
   return std::ranges::any_of(run.report->schemas, [&run](const SchemaReport& schema) {
-    const bool is_elsewhere = run.scope == Scope::shared && run.plan.site_of(schema.schema) != 0;
+    const bool is_elsewhere = run.scope == Scope::shared && (run.plan.site_of(schema.schema) != 0 ||
+                                                             run.plan.is_unread(schema.schema));
     return is_problem(schema.result) && !is_elsewhere;
   });
 }

@@ -57,11 +57,13 @@ class Session {
   /// Clusters that a selection takes in of which not all is known, by the name of all that they
   /// have, and why.
   std::map<std::string, std::string> unread(Selection chosen) const;
+  /// Of clusters among the results of a run: what it did not read nobody can retry.
+  void mark_unread_by(const std::string& run_id, const std::vector<std::string>& names);
   /// What the last of these has read of clusters that have joined.
   const JoinedFleet& joined() const { return joined_; }
   /// Reads who on clusters that have joined has one of the names, as slug or place; homes of shared
-  /// rows and the pool's schemas are nobody's, and have no id. A cluster's name with a colon is
-  /// everybody on it. Throws UnavailableError for who lives where nothing can be read.
+  /// rows and the pool's schemas are nobody's, and have no id. Throws UnavailableError for who
+  /// lives where nothing can be read.
   std::vector<RegisteredTenant> find_joined(const std::vector<std::string>& names);
   /// The shared schemas of that name, here and in the databases of tenants that are still there.
   Fleet shared_named(const std::vector<std::string>& names);
@@ -105,7 +107,6 @@ class Session {
 
  private:
   void add_elsewhere(Fleet& all);
-  bool names_all(const std::string& name) const;
   void refuse_unread(const std::vector<std::string>& names);
   void add_away(Fleet& all, const std::vector<RegisteredTenant>& tenants);
   void filter(std::vector<std::uint32_t>& selected, const Fleet& fleet, const Selection& chosen);

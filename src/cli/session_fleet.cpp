@@ -93,8 +93,7 @@ Fleet Session::shared_named(const std::vector<std::string>& names) {
   if (!shared.has_registry)
     return shared;
   for (const Site& site : elsewhere().sites) {
-    const bool is_all = !site.cluster.empty() && is_named(JoinedFleet::name_of_all(site.cluster));
-    if (is_all || is_named(site.name_of(shared_schema)))
+    if (is_named(site.name_of(shared_schema)))
       shared.add_away(site, shared_schema);
   }
   shared.sort();
@@ -159,15 +158,12 @@ Fleet Session::named(const std::vector<std::string>& names) {
     });
     found.add_away(tenant.site(), tenant.schema, tenant.slug);
   }
-  std::erase_if(found.schemas, [this](const FoundSchema& one) { return names_all(one.schema); });
+  // Of these is told that they could not be read.
+  const auto unread = this->unread({.schemas = names});
+  std::erase_if(found.schemas,
+                [&unread](const FoundSchema& one) { return unread.contains(one.schema); });
   found.sort();
   return found;
-}
-
-bool Session::names_all(const std::string& name) const {
-  return std::ranges::any_of(joined_.clusters, [&name](const std::string& cluster) {
-    return JoinedFleet::name_of_all(cluster) == name;
-  });
 }
 
 std::vector<RegisteredTenant> Session::find_joined(const std::vector<std::string>& names) {
@@ -179,8 +175,7 @@ std::vector<RegisteredTenant> Session::find_joined(const std::vector<std::string
   const std::set<std::string_view> wanted(names.begin(), names.end());
   std::vector<RegisteredTenant> found = in_fleet(joined_);
   std::erase_if(found, [&wanted](const RegisteredTenant& tenant) {
-    return !wanted.contains(tenant.slug) && !wanted.contains(tenant.place()) &&
-           !wanted.contains(JoinedFleet::name_of_all(tenant.cluster));
+    return !wanted.contains(tenant.slug) && !wanted.contains(tenant.place());
   });
   return found;
 }
@@ -213,21 +208,40 @@ std::map<std::string, std::string> Session::unread(Selection chosen) const {
 }
 
 std::vector<std::uint32_t> Session::select(const Fleet& fleet, const Selection& chosen) {
+  refuse_unread(chosen.schemas);
+  std::vector<std::string> unfinished;
+  if (!context_.settings.only_failed.empty()) {
+    RunLedger runs = ledger();
+    const RunRecord run = runs.find(context_.settings.only_failed);
+    unfinished = unfinished_schemas(run, runs.schemas(run.start.id), Scope::tenant);
+    mark_unread_by(run.start.id, unfinished);
+  }
+  // Who matches where nobody could look is not known: that is told, and no mistake.
+  const bool may_be_empty = chosen.schemas.empty() && !unread(chosen).empty();
   std::vector<std::uint32_t> selected =
-      select_tenants(fleet, chosen, context_.settings.shared_schema);
+      may_be_empty ? matching_tenants(fleet, chosen, context_.settings.shared_schema)
+                   : select_tenants(fleet, chosen, context_.settings.shared_schema);
   filter(selected, fleet, chosen);
-  if (selected.empty() && chosen.registry.asks_for_rows()) {
+  if (selected.empty() && chosen.registry.asks_for_rows() && !may_be_empty) {
     throw UsageError("the selection matches no tenant", "tenantctl tenant list shows all.");
   }
-  if (context_.settings.only_failed.empty())
-    return selected;
-  RunLedger runs = ledger();
-  const RunRecord run = runs.find(context_.settings.only_failed);
-  const auto unfinished = unfinished_schemas(run, runs.schemas(run.start.id), Scope::tenant);
-  std::erase_if(selected, [&](std::uint32_t i) {
-    return !std::binary_search(unfinished.begin(), unfinished.end(), fleet.schemas[i].schema);
-  });
+  if (!context_.settings.only_failed.empty()) {
+    std::erase_if(selected, [&](std::uint32_t i) {
+      return !std::ranges::binary_search(unfinished, fleet.schemas[i].schema);
+    });
+  }
   return selected;
+}
+
+void Session::mark_unread_by(const std::string& run_id, const std::vector<std::string>& names) {
+  for (const JoinedCluster& cluster : joined_clusters(context_, *this).all()) {
+    if (std::ranges::find(names, JoinedFleet::name_of_all(cluster.name)) != names.end()) {
+      joined_.problems.emplace(
+          cluster.name, fmt::format("run {} could not read it, so that nobody knows what it left "
+                                    "there: the command that it was goes over it",
+                                    run_id));
+    }
+  }
 }
 
 std::vector<std::uint32_t> Session::match(const Fleet& fleet, const Selection& chosen) {

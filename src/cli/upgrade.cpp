@@ -31,7 +31,7 @@ Migration upgrade_migration(const Settings& settings, const std::string& target)
 void refuse_settled(const Context& context, Session& session, const Fleet& fleet) {
   std::vector<std::string> missing;
   for (const FoundSchema& found : fleet.schemas) {
-    if (found.state == FoundSchema::State::missing)
+    if (found.state == FoundSchema::State::missing || found.state == FoundSchema::State::bare)
       missing.push_back(found.schema);
   }
   if (!fleet.has_registry || missing.empty())

@@ -106,6 +106,11 @@ std::uint32_t FleetPlan::site_of(const std::string& schema) const {
   return at == away.end() ? 0 : at->second;
 }
 
+bool FleetPlan::is_unread(const std::string& schema) const {
+  return std::any_of(unread.begin(), unread.end(),
+                     [&schema](const auto& one) { return schema.starts_with(one.first); });
+}
+
 void FleetPlan::set_aside(Result result, const Judge& judge) {
   std::vector<Group> aside;
   for (Group& group : groups) {

@@ -27,11 +27,15 @@ struct FleetPlan {
   std::vector<Site> sites;                    ///< as in the fleet
   std::map<std::string, std::uint32_t> away;  ///< which site a schema is at, if not at home
   std::map<std::string, std::string> slugs;   ///< as in the fleet
+  /// Names in front of whatever a run should have gone over and nobody could read, and why.
+  std::map<std::string, std::string> unread;
 
   std::size_t schema_count() const;
   bool has_steps() const;
   /// FoundSchema::site.
   std::uint32_t site_of(const std::string& schema) const;
+  /// It is, or stands for, what nobody could read.
+  bool is_unread(const std::string& schema) const;
   /// Leaves the schemas alone that `judge` gives a failure for, with that result. Groups with a
   /// problem are not asked about.
   using Judge =

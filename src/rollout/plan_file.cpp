@@ -170,6 +170,7 @@ std::vector<std::string> hold_to(FleetPlan& plan, const PlanFile::ScopePlan& kep
   held.sites = plan.sites;
   held.away = plan.away;
   held.slugs = plan.slugs;
+  held.unread = plan.unread;
   for (const FleetPlan::Group& group : plan.groups) {
     Parting parting(group);
     for (const std::string& schema : group.schemas) {
@@ -182,6 +183,19 @@ std::vector<std::string> hold_to(FleetPlan& plan, const PlanFile::ScopePlan& kep
       known.erase(at);
     }
     parting.give(held.groups);
+  }
+  for (const auto& [name, problem] : plan.unread) {
+    FleetPlan::Group unread;
+    unread.state = Standing::State::unavailable;
+    refuse_plan(unread, Result::unavailable, problem, "Run the command again when it can be read.");
+    std::erase_if(known, [&, &name = name](const auto& one) {
+      const bool is_there = one.first.starts_with(name);
+      if (is_there)
+        unread.schemas.emplace_back(one.first);
+      return is_there;
+    });
+    if (!unread.schemas.empty())
+      held.groups.push_back(std::move(unread));
   }
   if (!known.empty()) {
     FleetPlan::Group gone;

@@ -28,11 +28,11 @@ struct RegistryFilter {
 /// Which tenants of the fleet a command is about. All conditions must hold; none means all. A
 /// tenant who lives elsewhere goes by its slug as well as by its place (`database/schema`).
 struct Selection {
-  std::vector<std::string> schemas;   ///< exactly these (--schema, --tenants-file)
-  std::vector<std::string> tenants;   ///< globs, any of which must match (--tenants)
-  std::vector<std::string> excludes;  ///< globs, none of which may match (--exclude)
-  RegistryFilter registry = {};       ///< judged by keep_registered()
-  bool only_behind = false;           ///< judged where the plans are known, not by select_tenants()
+  std::vector<std::string> schemas = {};   ///< exactly these (--schema, --tenants-file)
+  std::vector<std::string> tenants = {};   ///< globs, any of which must match (--tenants)
+  std::vector<std::string> excludes = {};  ///< globs, none of which may match (--exclude)
+  RegistryFilter registry = {};            ///< judged by keep_registered()
+  bool only_behind = false;  ///< judged where the plans are known, not by select_tenants()
 
   /// Something was asked for: then nothing selected is a mistake, not an empty fleet.
   bool is_filter() const {

@@ -169,21 +169,13 @@ bool Databases::try_lock(const std::string& name) {
   return is_locked;
 }
 
-namespace {
-
-pq::Message read_server(std::string& server) {
-  return {.sql =
-              "SELECT s.system_identifier || '/' || pg_catalog.date_part('epoch', "
-              "pg_catalog.pg_postmaster_start_time()) FROM pg_catalog.pg_control_system() s",
-          .on_row = [&server](const pq::Row& row) { server = row.text(0); }};
-}
-
-}  // namespace
-
 std::string server_identity(pq::Pipeline& pipeline, pq::Deadline deadline) {
   std::string server;
   std::vector<pq::Message> messages;
-  messages.push_back(read_server(server));
+  messages.push_back({.sql = "SELECT s.system_identifier || '/' || (pg_catalog.date_part('epoch', "
+                             "pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8 "
+                             "FROM pg_catalog.pg_control_system() s",
+                      .on_row = [&server](const pq::Row& row) { server = row.text(0); }});
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
   return server;
 }
@@ -200,7 +192,6 @@ DatabaseRoles read_own_roles(pq::Pipeline& pipeline, pq::Deadline deadline) {
                       }});
   std::vector<std::string> readers;
   messages.push_back(read_status_roles(readers));
-  messages.push_back(read_server(roles.server));
   pq::run_transaction(pipeline, std::move(messages), pq::Access::read_only, deadline);
   roles.guests.insert(roles.guests.end(), readers.begin(), readers.end());
   return roles;

@@ -22,7 +22,6 @@ struct FoundDatabase {
 struct DatabaseRoles {
   std::string owner;
   std::vector<std::string> guests = {};
-  std::string server = {};  ///< whose databases these are: server_identity()
 };
 
 /// All SQL about databases as such: how one is made, closed, and dropped. The server takes none of

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "pq/server_error.h"
+#include "pq/transaction.h"
 #include "tenant/registry_component.h"
 
 namespace tenantctl {
@@ -19,8 +20,8 @@ constexpr std::string_view bad_text = "22P02";
 // The tenants in parameters $2 and on, as rows of tenantctl.cluster_tenant.
 constexpr std::string_view wanted =
     "wanted AS (SELECT w.id::pg_catalog.uuid AS id, w.slug, w.name, w.tier, w.isolation, "
-    "NULLIF(w.schema, '') AS schema_name, NULLIF(w.database, '') AS database_name, w.cluster, "
-    "w.state, NULLIF(w.role, '') AS runtime_role, "
+    "NULLIF(w.schema, '') AS schema_name, NULLIF(w.database, '') AS database_name, "
+    "$1::pg_catalog.text AS cluster, w.state, NULLIF(w.role, '') AS runtime_role, "
     "w.metadata::pg_catalog.jsonb AS metadata, w.since::pg_catalog.timestamptz AS state_since, "
     "w.created::pg_catalog.timestamptz AS created_at FROM ROWS FROM ("
     "pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
@@ -28,107 +29,102 @@ constexpr std::string_view wanted =
     "pg_catalog.unnest($6::pg_catalog.text[]), pg_catalog.unnest($7::pg_catalog.text[]), "
     "pg_catalog.unnest($8::pg_catalog.text[]), pg_catalog.unnest($9::pg_catalog.text[]), "
     "pg_catalog.unnest($10::pg_catalog.text[]), pg_catalog.unnest($11::pg_catalog.text[]), "
-    "pg_catalog.unnest($12::pg_catalog.text[]), pg_catalog.unnest($13::pg_catalog.text[]), "
-    "pg_catalog.unnest($14::pg_catalog.text[])) "
-    "AS w (id, slug, name, tier, isolation, schema, database, cluster, state, role, metadata, "
-    "since, created) WHERE w.cluster = ANY ($1::pg_catalog.text[]) AND EXISTS "
-    "(SELECT FROM tenantctl.cluster c WHERE c.name = w.cluster))";
+    "pg_catalog.unnest($12::pg_catalog.text[]), pg_catalog.unnest($13::pg_catalog.text[])) "
+    "AS w (id, slug, name, tier, isolation, schema, database, state, role, metadata, since, "
+    "created))";
 
 constexpr std::string_view columns =
     "id, slug, name, tier, isolation, schema_name, database_name, cluster, state, runtime_role, "
     "metadata, state_since, created_at";
 
-// Over tenantctl.cluster_tenant t: a slug that some run keeps free, and no tenant yet.
-constexpr std::string_view is_reserved = "t.metadata #>> '{tenantctl,reserved}' IS NOT NULL";
+// Over tenantctl.cluster_tenant t: a slug that runs keep free, and no tenant yet; and whether they
+// have done so for too long to live.
+constexpr std::string_view is_reserved = "t.metadata #> '{tenantctl,reserved}' IS NOT NULL";
+constexpr std::string_view is_expired =
+    "t.state_since < pg_catalog.clock_timestamp() - '10 min'::pg_catalog.interval";
 
 // Who registers a tenant here meanwhile waits, and finds the slug taken.
 pq::Message lock_tenants() {
   return {.sql = "LOCK TABLE tenantctl.tenant IN SHARE ROW EXCLUSIVE MODE"};
 }
 
-std::vector<std::optional<std::string>> values_of(const std::vector<ClusterTenants>& clusters) {
-  std::vector<std::string> names;
-  for (const ClusterTenants& one : clusters) {
-    names.push_back(one.cluster);
-  }
-  std::vector<std::optional<std::string>> values{array_of(names)};
+pq::Message drop_expired() {
+  return {.sql = fmt::format("DELETE FROM tenantctl.cluster_tenant t WHERE {} AND {}", is_reserved,
+                             is_expired)};
+}
+
+std::vector<std::optional<std::string>> values_of(const std::string& cluster,
+                                                  const std::vector<RegisteredTenant>& tenants) {
+  std::vector<std::optional<std::string>> values{cluster};
   for (const auto member :
        {&RegisteredTenant::id, &RegisteredTenant::slug, &RegisteredTenant::name,
         &RegisteredTenant::tier, &RegisteredTenant::isolation, &RegisteredTenant::schema,
-        &RegisteredTenant::database, &RegisteredTenant::cluster, &RegisteredTenant::state,
-        &RegisteredTenant::runtime_role, &RegisteredTenant::metadata,
-        &RegisteredTenant::state_since, &RegisteredTenant::created_at}) {
+        &RegisteredTenant::database, &RegisteredTenant::state, &RegisteredTenant::runtime_role,
+        &RegisteredTenant::metadata, &RegisteredTenant::state_since,
+        &RegisteredTenant::created_at}) {
     std::vector<std::string> column;
-    for (const ClusterTenants& one : clusters) {
-      for (const RegisteredTenant& tenant : one.tenants) {
-        column.push_back(tenant.*member);
-      }
+    for (const RegisteredTenant& tenant : tenants) {
+      column.push_back(tenant.*member);
     }
     values.emplace_back(array_of(column));
   }
   return values;
 }
 
-// What takes both out goes before what puts in: a tenant may have gone from one to another.
-void add_sync(std::vector<pq::Message>& messages, const std::vector<ClusterTenants>& clusters,
-              const std::string& run, JoinedClusters::SyncedClusters& synced) {
-  for (const ClusterTenants& one : clusters) {
-    synced[one.cluster] = {};
-  }
-  const auto note = [&synced](std::vector<std::string> JoinedClusters::Synced::*slugs) {
-    return [&synced, slugs](const pq::Row& row) {
-      (synced[std::string(row.text(0))].*slugs).emplace_back(row.text(1));
-    };
+void add_sync(std::vector<pq::Message>& messages, const std::string& cluster,
+              const std::vector<RegisteredTenant>& tenants, const std::string& run,
+              JoinedClusters::Synced& synced) {
+  const auto note = [](std::vector<std::string>& slugs) {
+    return [&slugs](const pq::Row& row) { slugs.emplace_back(row.text(0)); };
   };
-  const std::vector<std::optional<std::string>> values = values_of(clusters);
+  const std::vector<std::optional<std::string>> values = values_of(cluster, tenants);
   // The planner takes an array for a few rows.
   messages.push_back({.sql = "SELECT pg_catalog.set_config('enable_nestloop', 'off', true)"});
-  // The run's own are over, and those of runs that were killed; others' wait for their tenants.
-  std::vector<std::optional<std::string>> values_and_run = values;
-  values_and_run.emplace_back(run);
+  messages.push_back(drop_expired());
   messages.push_back(
-      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t "
-                          "WHERE t.cluster = ANY ($1::pg_catalog.text[]) AND {} "
-                          "AND (t.metadata #>> '{{tenantctl,reserved}}' = $15 OR t.state_since < "
-                          "pg_catalog.clock_timestamp() - '10 min'::pg_catalog.interval OR EXISTS "
-                          "(SELECT FROM wanted w WHERE w.slug = t.slug AND w.cluster = t.cluster))",
+      {.sql = fmt::format(
+           "UPDATE tenantctl.cluster_tenant t SET metadata = pg_catalog.jsonb_set(t.metadata, "
+           "'{{tenantctl,reserved}}', (t.metadata #> '{{tenantctl,reserved}}') - "
+           "$2::pg_catalog.text) WHERE t.cluster = $1 AND {}",
+           is_reserved),
+       .values = {cluster, run}});
+  messages.push_back(
+      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t WHERE t.cluster = $1 AND "
+                          "{} AND (t.metadata #> '{{tenantctl,reserved}}' = '[]' OR EXISTS "
+                          "(SELECT FROM wanted w WHERE w.slug = t.slug))",
                           wanted, is_reserved),
-       .values = values_and_run});
+       .values = values});
   messages.push_back(
-      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t "
-                          "WHERE t.cluster = ANY ($1::pg_catalog.text[]) AND NOT ({}) AND NOT "
-                          "EXISTS (SELECT FROM wanted w WHERE w.id = t.id "
-                          "AND (w.*) IS NOT DISTINCT FROM (t.*)) RETURNING t.cluster, t.slug",
+      {.sql = fmt::format("WITH {} DELETE FROM tenantctl.cluster_tenant t WHERE t.cluster = $1 AND "
+                          "NOT ({}) AND NOT EXISTS (SELECT FROM wanted w WHERE w.id = t.id "
+                          "AND (w.*) IS NOT DISTINCT FROM (t.*)) RETURNING t.slug",
                           wanted, is_reserved),
        .values = values,
-       .on_row = note(&JoinedClusters::Synced::removed)});
+       .on_row = note(synced.removed)});
   messages.push_back(
       {.sql =
            fmt::format("WITH {} INSERT INTO tenantctl.cluster_tenant ({}) SELECT w.* FROM wanted w "
                        "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.id = w.id) "
                        "AND NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.slug = w.slug) "
-                       "ON CONFLICT DO NOTHING RETURNING cluster, slug",
+                       "ON CONFLICT DO NOTHING RETURNING slug",
                        wanted, columns),
        .values = values,
-       .on_row = note(&JoinedClusters::Synced::added)});
+       .on_row = note(synced.added)});
   messages.push_back(
-      {.sql = fmt::format("WITH {} SELECT w.cluster, w.slug FROM wanted w WHERE NOT EXISTS "
+      {.sql = fmt::format("WITH {} SELECT w.slug FROM wanted w WHERE NOT EXISTS "
                           "(SELECT FROM tenantctl.cluster_tenant t WHERE t.id = w.id "
                           "AND t.cluster = w.cluster) ORDER BY w.slug COLLATE pg_catalog.\"C\"",
                           wanted),
        .values = values,
-       .on_row = note(&JoinedClusters::Synced::refused)});
+       .on_row = note(synced.refused)});
   messages.push_back({.sql = "UPDATE tenantctl.cluster SET synced_at = "
-                             "pg_catalog.clock_timestamp() WHERE name = ANY "
-                             "($1::pg_catalog.text[])",
-                      .values = {values.front()}});
+                             "pg_catalog.clock_timestamp() WHERE name = $1",
+                      .values = {cluster}});
 }
 
-void sort(JoinedClusters::SyncedClusters& synced) {
-  for (auto& [cluster, one] : synced) {
-    std::ranges::sort(one.added);
-    std::ranges::sort(one.removed);
-  }
+void sort(JoinedClusters::Synced& synced) {
+  std::ranges::sort(synced.added);
+  std::ranges::sort(synced.removed);
 }
 
 // Fails the transaction, by a cast, with the word if the condition over $1, $2 and $3 holds.
@@ -203,7 +199,7 @@ std::vector<JoinedCluster> JoinedClusters::all() {
 
 JoinedClusters::Synced JoinedClusters::join(const JoinedCluster& cluster,
                                             const std::vector<RegisteredTenant>& tenants) {
-  SyncedClusters synced;
+  Synced synced;
   std::vector<std::string> ids;
   for (const RegisteredTenant& tenant : tenants) {
     ids.push_back(tenant.id);
@@ -224,14 +220,14 @@ JoinedClusters::Synced JoinedClusters::join(const JoinedCluster& cluster,
                              "$2::pg_catalog.uuid WHERE NOT EXISTS (SELECT FROM tenantctl.cluster "
                              "c WHERE c.name = $1 AND c.registry = $2::pg_catalog.uuid)",
                       .values = {cluster.name, cluster.registry}});
-  add_sync(messages, {{.cluster = cluster.name, .tenants = tenants}}, "", synced);
+  add_sync(messages, cluster.name, tenants, "", synced);
   try {
     components_.write(registry_component(), std::move(messages));
   } catch (const pq::ServerError& error) {
     explain_join(error, escaped_name(cluster.name));
   }
   sort(synced);
-  return synced[cluster.name];
+  return synced;
 }
 
 void JoinedClusters::leave(const std::string& cluster) {
@@ -247,13 +243,32 @@ void JoinedClusters::leave(const std::string& cluster) {
   }
 }
 
-JoinedClusters::SyncedClusters JoinedClusters::sync(const std::vector<ClusterTenants>& clusters,
-                                                    const std::string& run) {
-  SyncedClusters synced;
-  std::vector<pq::Message> messages;
-  messages.push_back(lock_tenants());
-  add_sync(messages, clusters, run, synced);
-  components_.write(registry_component(), std::move(messages));
+JoinedClusters::Synced JoinedClusters::sync(
+    const std::string& cluster, const std::string& run,
+    const std::function<std::vector<RegisteredTenant>()>& read) {
+  Synced synced;
+  bool has_joined = false;
+  try {
+    pq::OpenTransaction transaction(pipeline_, patience_);
+    std::vector<pq::Message> messages;
+    messages.push_back(
+        {.sql = "SELECT FROM tenantctl.cluster c WHERE c.name = $1 FOR NO KEY UPDATE",
+         .values = {cluster},
+         .on_row = [&has_joined](const pq::Row& /*row*/) { has_joined = true; }});
+    transaction.run(components_.checked(registry_component(), std::move(messages)));
+    if (!has_joined)
+      return synced;
+    const std::vector<RegisteredTenant> tenants = read();
+    messages = {};
+    messages.push_back(lock_tenants());
+    add_sync(messages, cluster, tenants, run, synced);
+    transaction.run(std::move(messages));
+    transaction.commit();
+  } catch (const pq::ServerError& error) {
+    if (error.is("55P03"))
+      throw Error("another run reads or changes it", "Try again when that has ended.");
+    Components::explain(error, registry_component());
+  }
   sort(synced);
   return synced;
 }
@@ -265,25 +280,30 @@ std::map<std::string, std::string> JoinedClusters::reserve(const std::string& cl
   const std::string list = array_of(slugs);
   std::vector<pq::Message> messages;
   messages.push_back(lock_tenants());
+  messages.push_back(drop_expired());
   messages.push_back(
-      {.sql = "SELECT t.slug, 'in the registry that the cluster has joined' "
-              "FROM tenantctl.tenant t WHERE t.slug = ANY ($1::pg_catalog.text[]) "
-              "UNION ALL SELECT t.slug, 'on cluster ' || t.cluster "
-              "FROM tenantctl.cluster_tenant t WHERE t.slug = ANY ($1::pg_catalog.text[]) "
-              "AND t.cluster <> $2",
+      {.sql = fmt::format("SELECT t.slug, 'in the registry that the cluster has joined' "
+                          "FROM tenantctl.tenant t WHERE t.slug = ANY ($1::pg_catalog.text[]) "
+                          "UNION ALL SELECT t.slug, CASE WHEN {} THEN 'being made on cluster ' "
+                          "ELSE 'on cluster ' END || t.cluster FROM tenantctl.cluster_tenant t "
+                          "WHERE t.slug = ANY ($1::pg_catalog.text[]) AND t.cluster <> $2",
+                          is_reserved),
        .values = {list, cluster},
        .on_row = [&taken](const pq::Row& row) { taken.emplace(row.text(0), row.text(1)); }});
+  // Several runs may try the same on one cluster: its own registry decides between them.
   messages.push_back(
       {.sql = fmt::format(
            "INSERT INTO tenantctl.cluster_tenant AS t ({}) SELECT pg_catalog.gen_random_uuid(), "
            "s.slug, s.slug, 'standard', 'schema', NULL, NULL, $2, 'provisioning', NULL, "
            "pg_catalog.jsonb_build_object('tenantctl', pg_catalog.jsonb_build_object('reserved', "
-           "$3::pg_catalog.text)), pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() "
-           "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s (slug) WHERE NOT EXISTS "
-           "(SELECT FROM tenantctl.tenant t WHERE t.slug = s.slug) ON CONFLICT (slug) DO UPDATE "
-           "SET metadata = EXCLUDED.metadata, state_since = EXCLUDED.state_since WHERE t.cluster "
-           "= EXCLUDED.cluster AND t.metadata #>> '{{tenantctl,reserved}}' IS NOT NULL",
-           columns),
+           "pg_catalog.jsonb_build_array($3::pg_catalog.text))), pg_catalog.clock_timestamp(), "
+           "pg_catalog.clock_timestamp() FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s (slug) "
+           "WHERE NOT EXISTS (SELECT FROM tenantctl.tenant t WHERE t.slug = s.slug) "
+           "ON CONFLICT (slug) DO UPDATE SET state_since = EXCLUDED.state_since, metadata = "
+           "pg_catalog.jsonb_set(t.metadata, '{{tenantctl,reserved}}', (t.metadata #> "
+           "'{{tenantctl,reserved}}') || pg_catalog.to_jsonb($3::pg_catalog.text)) "
+           "WHERE t.cluster = EXCLUDED.cluster AND {}",
+           columns, is_reserved),
        .values = {list, cluster, run}});
   components_.write(registry_component(), std::move(messages));
   return taken;

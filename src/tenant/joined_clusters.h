@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,12 +19,6 @@ struct JoinedCluster {
   std::string registry;
 };
 
-/// What a cluster's registry has.
-struct ClusterTenants {
-  std::string cluster;
-  std::vector<RegisteredTenant> tenants;  ///< their cluster in each
-};
-
 /// Clusters whose tenants another registry knows, that of a database there: this one only keeps in
 /// mind who they are, so that a slug is one tenant's wherever he lives and anybody can ask where
 /// that is. Who changes them works over there. All SQL about tenantctl.registry, tenantctl.cluster
@@ -36,7 +31,9 @@ class JoinedClusters {
   /// `patience` with an answer.
   JoinedClusters(pq::Pipeline& pipeline, std::vector<std::string> owners,
                  std::chrono::milliseconds patience)
-      : components_(pipeline, std::move(owners), patience) {}
+      : pipeline_(pipeline),
+        patience_(patience),
+        components_(pipeline, std::move(owners), patience) {}
 
   /// The id of this database's own registry, which a copy of the database has too; empty where
   /// there is none.
@@ -52,8 +49,6 @@ class JoinedClusters {
     std::vector<std::string> removed;
     std::vector<std::string> refused;  ///< another tenant has the slug, or the id
   };
-  /// By cluster.
-  using SyncedClusters = std::map<std::string, Synced>;
 
   /// Writes down that a cluster's registry belongs to this one, and who is there. Throws UsageError
   /// for a registry that has joined under another name, is this one or has a tenant of it (one is
@@ -62,14 +57,16 @@ class JoinedClusters {
   /// Forgets the cluster and all its tenants. Throws UsageError for one that has not joined.
   void leave(const std::string& cluster);
 
-  /// Makes the tenants of clusters what they are over there, in one transaction, whoever went from
-  /// one to another included. Slugs that `run` has reserved are free again. Clusters that have left
-  /// meanwhile are passed over.
-  SyncedClusters sync(const std::vector<ClusterTenants>& clusters, const std::string& run = {});
+  /// Makes the tenants of a cluster what `read` finds over there. It is called while no other sync
+  /// of that cluster is under way, so that what is written is never older than what was. Slugs that
+  /// only `run` has reserved are free again. Does nothing for a cluster that has left. Throws what
+  /// `read` throws, Error if another sync takes too long.
+  Synced sync(const std::string& cluster, const std::string& run,
+              const std::function<std::vector<RegisteredTenant>()>& read);
 
   /// Keeps slugs free for tenants that a run is about to make on the cluster, until it syncs, or
-  /// for ten minutes. Returns those that somebody has who does not live there, and where: for them
-  /// nothing is reserved.
+  /// for ten minutes; several runs may do so on one cluster. Returns those that somebody has who
+  /// does not live there, and where: for them nothing is reserved.
   std::map<std::string, std::string> reserve(const std::string& cluster,
                                              const std::vector<std::string>& slugs,
                                              const std::string& run);
@@ -81,6 +78,8 @@ class JoinedClusters {
                           std::vector<RegisteredTenant>& tenants);
 
  private:
+  pq::Pipeline& pipeline_;
+  std::chrono::milliseconds patience_;
   Components components_;
 };
 

@@ -108,10 +108,14 @@ std::vector<std::string> registry_of_version_3() {
       "CREATE FUNCTION tenantctl.tenant_slug() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"
       "SET search_path = pg_catalog, pg_temp AS $$\nDECLARE\n"
       "  elsewhere text;\nBEGIN\n"
-      "  SELECT c.cluster INTO elsewhere FROM tenantctl.cluster_tenant c WHERE c.slug = NEW.slug;\n"
+      "  SELECT CASE WHEN c.metadata #> '{tenantctl,reserved}' IS NULL THEN 'lives'\n"
+      "    ELSE 'is being made' END || ' on cluster ' || c.cluster INTO elsewhere\n"
+      "  FROM tenantctl.cluster_tenant c WHERE c.slug = NEW.slug\n"
+      "  AND (c.metadata #> '{tenantctl,reserved}' IS NULL\n"
+      "    OR c.state_since > pg_catalog.clock_timestamp() - '10 min'::interval);\n"
       "  IF FOUND THEN\n"
       "    RAISE EXCEPTION USING ERRCODE = '23505', CONSTRAINT = 'tenant_slug_elsewhere',\n"
-      "      MESSAGE = pg_catalog.format('tenant %s lives on cluster %s', NEW.slug, elsewhere);\n"
+      "      MESSAGE = pg_catalog.format('tenant %s %s', NEW.slug, elsewhere);\n"
       "  END IF;\n"
       "  RETURN NEW;\nEND\n$$",
       "REVOKE ALL ON FUNCTION tenantctl.tenant_slug() FROM PUBLIC",

@@ -233,7 +233,8 @@ TEST_SUITE("cli/joined clusters") {
     auto there = project.tool.start({"tenant", "create", "race", "--cluster", "eu", "-q"});
     for (int i = 0; i < 200 && world.known().find("race") == std::string::npos; ++i)
       project.database.value("SELECT pg_sleep(0.05)");
-    CHECK(fault(project.run({"tenant", "create", "race"}), 2, {"lives on cluster eu"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "race"}), 2, {"is being made on cluster eu"}) ==
+          "");
     CHECK(there.wait().exit_code == 0);
     CHECK(world.known().find("race ready") != std::string::npos);
     // What failed is nobody's.
@@ -309,16 +310,41 @@ TEST_SUITE("cli/joined clusters") {
     CHECK(world.known() == "eu:far ready,us:shares ready");
     CHECK(fault(project.run({"tenant", "suspend", "shares", "--cluster", "us"}), 3) == "");
     project.tool.set_variable("US_URL", world.us.conninfo());
+    // What it would have taken there the run has not learned: its own command finds out.
     const std::string id = json::parse(run.out)["run_id"];
-    CHECK(fault(project.run({"retry", id}), 0, {"us:/rows"}) == "");
-    CHECK(world.us.value("SELECT count(*) FROM rows.d") == "0");
+    CHECK(fault(project.run({"retry", id}), 1, {"us:", "could not read it"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--only-failed", id}), 1, {"us:"}) == "");
+    CHECK(fault(project.run({"upgrade", "-s", "us:"}), 2, {"\"us:\" does not exist"}) == "");
+    CHECK(world.us.value("SELECT to_regclass('rows.d') IS NULL") == "t");
     CHECK(fault(project.run({"upgrade-all"}), 0, {"us:/shared: applied"}) == "");
+    CHECK(world.us.value("SELECT count(*) FROM rows.d") == "0");
     CHECK(fault(project.run({"check"}), 0) == "");
 
     project.tool.set_variable("US_URL", std::nullopt);
-    CHECK(fault(project.run({"upgrade-all"}), 2, {"cluster \"us\"", "US_URL", "is not set"}) == "");
+    CHECK(fault(project.run({"upgrade-all"}), 1, {"cluster \"us\"", "US_URL", "is not set"}) == "");
+    CHECK(fault(project.run({"upgrade-all", "--exclude", "us:"}), 0) == "");
     CHECK(fault(project.run({"registry", "leave", "us"}), 0, {"us has left"}) == "");
     CHECK(fault(project.run({"upgrade-all"}), 0) == "");
+  }
+
+  TEST_CASE("a plan is of those who could be read, and they are not gone when they cannot") {
+    Continents world;
+    Project& project = world.project;
+    world.join("eu");
+    project.must({"tenant", "create", "far", "--cluster", "eu"});
+    project.must({"upgrade-all"});
+    project.write("tenant/0004_d.sql", "CREATE TABLE d (i int);", "DROP TABLE d;");
+    project.must({"plan", "--file", "whole.json"});
+    project.tool.set_variable("EU_URL", unreachable_url);
+    CHECK(fault(project.run({"plan", "--file", "part.json"}), 1, {"eu:"}) == "");
+    const auto run = project.run({"upgrade-all", "--plan", "whole.json", "-o", "json"});
+    CHECK(run.exit_code == 1);
+    CHECK(results_of(run) == "eu:/far unavailable, here applied");
+    CHECK(json::parse(run.out)["shared"]["counts"]["unavailable"] == 1);
+    project.tool.set_variable("EU_URL", world.eu.conninfo());
+    CHECK(fault(project.run({"upgrade-all", "--plan", "part.json"}), 2,
+                {"cluster eu could not be read when the plan was made"}) == "");
+    CHECK(fault(project.run({"retry", json::parse(run.out)["run_id"]}), 0, {"eu:/far"}) == "");
   }
 
   TEST_CASE("a name that leads to another registry is not the cluster that joined") {
@@ -383,7 +409,16 @@ TEST_SUITE("cli/joined clusters") {
 
     world.eu.execute("UPDATE tenantctl.component SET version = 99 WHERE name = 'registry'");
     CHECK(fault(project.run({"upgrade-all"}), 1, {"cluster eu: ", "a newer tenantctl"}) == "");
-    world.eu.execute("UPDATE tenantctl.component SET version = 3 WHERE name = 'registry'");
+    world.eu.execute(
+        "UPDATE tenantctl.component SET version = 2 WHERE name = 'registry'; DROP TABLE "
+        "tenantctl.registry, tenantctl.cluster_tenant, tenantctl.cluster; DROP FUNCTION "
+        "tenantctl.tenant_slug CASCADE");
+    CHECK(fault(project.run({"status"}), 1, {"an older tenantctl"}) == "");
+    CHECK(fault(project.run({"registry", "init", "--cluster", "eu"}), 0, {"version 3"}) == "");
+    CHECK(fault(project.run({"status"}), 1, {"leads to another registry"}) == "");
+    project.must({"registry", "leave", "eu"});
+    project.must({"registry", "join", "eu"});
+    CHECK(fault(project.run({"status"}), 0) == "");
     project.tool.folder().write("tenantctl.toml", "cluster = \"eu\"\n");
     CHECK(fault(project.run({"status"}), 2, {"unknown key \"cluster\""}) == "");
     project.tool.folder().write("tenantctl.toml", "");
