@@ -8,6 +8,7 @@
 #include <optional>
 #include <ostream>
 #include <string_view>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/clusters.h"
@@ -27,8 +28,8 @@ constexpr std::array<std::string_view, 12> changing{
 /// The usual database's registry, while a command works in a cluster's.
 class HomeRegistry {
  public:
-  HomeRegistry(const Context& context, std::string cluster)
-      : context_(context), cluster_(std::move(cluster)) {
+  HomeRegistry(Context context, std::string cluster)
+      : context_(std::move(context)), cluster_(std::move(cluster)) {
     context_.settings.cluster.clear();
     context_.settings.quiet = true;
   }

@@ -239,6 +239,21 @@ Standings read_all(const Planning& planning, const Subjects& subjects) {
   return standings;
 }
 
+ScopeRun plan_shared(const Planning& planning, const Fleet& shared,
+                     const std::vector<Standing>& standings,
+                     const std::map<std::string, std::string>& unread) {
+  const Migration& migration = planning.migration;
+  ScopeRun run =
+      plan_scope(planning, {shared, all_of(shared)}, planning.folders.shared, standings, unread);
+  if (migration.create_shared == Missing::nothing && migration.of_run.empty())
+    refuse_unprepared(planning.context, run.plan);
+  planning.shared_scope.expect(run.plan);
+  // Told once.
+  if (!migration.tenants)
+    add_unread(run.plan);
+  return run;
+}
+
 }  // namespace
 
 ScopeRun plan_tenants(const Planning& planning, const Selected& selected) {
@@ -259,22 +274,14 @@ ScopeRuns plan_scopes(const Planning& planning) {
   if (asks_shared)
     add_shared(subjects.shared, planning.context, subjects.tenants, subjects.selected);
   const Standings standings = read_all(planning, subjects);
-  std::map<std::string, std::string> unread;
-  if (!migration.fleet)
-    unread = planning.session.unread(subjects.chosen);
+  const auto unread = migration.fleet ? std::map<std::string, std::string>()
+                                      : planning.session.unread(subjects.chosen);
   if (asks_shared || !migration.shared_home)
     planning.shared_scope.know(standings.shared);
   const bool names_strictly = migration.of_run.empty();
   ScopeRuns runs;
   if (migration.shared) {
-    runs.shared = plan_scope(planning, {subjects.shared, all_of(subjects.shared)}, folders.shared,
-                             standings.shared, unread);
-    if (migration.create_shared == Missing::nothing && names_strictly)
-      refuse_unprepared(planning.context, runs.shared->plan);
-    planning.shared_scope.expect(runs.shared->plan);
-    // Told once.
-    if (!migration.tenants)
-      add_unread(runs.shared->plan);
+    runs.shared = plan_shared(planning, subjects.shared, standings.shared, unread);
   }
   if (migration.tenants) {
     runs.tenants =

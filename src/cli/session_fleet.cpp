@@ -19,6 +19,18 @@ bool is_unfinished(const RegisteredTenant& tenant) {
   return tenant.state == "provisioning" || tenant.state == "deleting" || tenant.state == "moving";
 }
 
+void refuse_unfinished(const RegisteredTenant& tenant) {
+  if (!is_unfinished(tenant))
+    return;
+  const std::string verb = tenant.state == "deleting" ? "purge"
+                           : tenant.state == "moving" ? "move"
+                                                      : "create";
+  throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
+                   tenant.is_kept
+                       ? fmt::format("tenantctl tenant undrop {} brings it back.", tenant.slug)
+                       : fmt::format("tenantctl tenant {} {} finishes it.", verb, tenant.slug));
+}
+
 // As the fleet has them: those of shared rows by their home, which is nobody's.
 std::vector<RegisteredTenant> in_fleet(const JoinedFleet& joined) {
   std::vector<RegisteredTenant> away;
@@ -144,15 +156,7 @@ Fleet Session::named(const std::vector<std::string>& names) {
   std::erase_if(tenants, std::not_fn(&RegisteredTenant::is_elsewhere));
   std::ranges::sort(tenants, {}, &RegisteredTenant::place);
   for (const RegisteredTenant& tenant : tenants) {
-    if (is_unfinished(tenant)) {
-      const std::string verb = tenant.state == "deleting" ? "purge"
-                               : tenant.state == "moving" ? "move"
-                                                          : "create";
-      throw UsageError(fmt::format("tenant {} is {}", tenant.slug, tenant.state),
-                       tenant.is_kept
-                           ? fmt::format("tenantctl tenant undrop {} brings it back.", tenant.slug)
-                           : fmt::format("tenantctl tenant {} {} finishes it.", verb, tenant.slug));
-    }
+    refuse_unfinished(tenant);
     std::erase_if(found.schemas, [&tenant](const FoundSchema& one) {
       return one.schema == tenant.slug || one.schema == tenant.place();
     });

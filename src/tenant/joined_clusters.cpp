@@ -256,8 +256,9 @@ JoinedClusters::Synced JoinedClusters::sync(
          .values = {cluster},
          .on_row = [&has_joined](const pq::Row& /*row*/) { has_joined = true; }});
     transaction.run(components_.checked(registry_component(), std::move(messages)));
-    if (!has_joined)
+    if (!has_joined) {
       return synced;
+    }
     const std::vector<RegisteredTenant> tenants = read();
     messages = {};
     messages.push_back(lock_tenants());
@@ -265,8 +266,9 @@ JoinedClusters::Synced JoinedClusters::sync(
     transaction.run(std::move(messages));
     transaction.commit();
   } catch (const pq::ServerError& error) {
-    if (error.is("55P03"))
+    if (error.is("55P03")) {
       throw Error("another run reads or changes it", "Try again when that has ended.");
+    }
     Components::explain(error, registry_component());
   }
   sort(synced);
