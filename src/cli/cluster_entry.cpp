@@ -130,8 +130,7 @@ ExitCode run_where_asked(Context& context) {
   if (!home.has_joined() || std::ranges::count(changing, context.command) == 0)
     return context.run();
   context.reserve = [&home](const std::vector<std::string>& slugs) { return home.reserve(slugs); };
-  if (context.command == "tenant create")
-    context.slugs_elsewhere = home.slugs();
+  context.slugs_elsewhere = [&home] { return home.slugs(); };
   try {
     const ExitCode code = context.run();
     home.learn();

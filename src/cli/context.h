@@ -25,7 +25,7 @@ struct Context {
   std::string command;  ///< `tenant create`
   /// With --cluster, where the usual registry knows who else has which slug.
   TenantRegistry::Reserve reserve;
-  std::vector<std::string> slugs_elsewhere = {};  ///< that the usual registry knew at the start
+  std::function<std::vector<std::string>()> slugs_elsewhere;  ///< that it knows of
   std::function<ExitCode()> run;
 
   bool is_json() const { return settings.output == Format::json; }

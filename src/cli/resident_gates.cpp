@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/survey.h"
 #include "rollout/site_visits.h"
 
 namespace tenantctl::cli {
@@ -16,8 +17,6 @@ std::vector<std::string> path_behind(const Settings& settings) {
 
 ResidentGates settle_residents(const Context& context, Session& session,
                                const std::vector<RegisteredTenant>& tenants) {
-  // Its work is the server's: more connections than cores would only wait for each other.
-  constexpr std::size_t usual_connections = 4;
   const Settings& settings = context.settings;
   std::vector<pq::ConnectOptions> sites;
   for (const RegisteredTenant& tenant : tenants)
@@ -35,8 +34,7 @@ ResidentGates settle_residents(const Context& context, Session& session,
       throw Error(error.what(), error.hint());
     }
   };
-  const std::vector<std::string> problems =
-      visit_sites(sites, settings.jobs > 0 ? settings.jobs : usual_connections, settle);
+  const std::vector<std::string> problems = visit_sites(sites, connections_for(context), settle);
   ResidentGates gates;
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     if (problems[i].empty()) {

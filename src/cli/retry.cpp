@@ -97,7 +97,7 @@ Migration::Planner planner_of(const std::string& command, const Target& goal, bo
 }
 
 // Without the clusters that the run could not read.
-std::vector<std::string> read_only(const Session& session, std::vector<std::string> names) {
+std::vector<std::string> those_read(const Session& session, std::vector<std::string> names) {
   const auto unread = session.unread({});
   std::erase_if(names, [&unread](const std::string& name) { return unread.contains(name); });
   return names;
@@ -112,7 +112,7 @@ ExitCode run_retry(const Context& context, const std::string& id) {
   refuse_other_commands(command, rest.run);
   session.mark_unread_by(rest.run.start.id, rest.shared);
   session.mark_unread_by(rest.run.start.id, rest.tenants);
-  refuse_other_shared(read_only(session, rest.shared), context.settings.shared_schema);
+  refuse_other_shared(those_read(session, rest.shared), context.settings.shared_schema);
   Migration migration;
   migration.target = rest.run.start.target;
   migration.plan = planner_of(command, goal_of(rest), context.settings.allow_out_of_order);

@@ -48,7 +48,10 @@ inline std::vector<std::string> with_slugs_elsewhere(const Context& context, Ses
                                                      std::vector<std::string> names) {
   for (const RegisteredTenant& tenant : joined_clusters(context, session).tenants())
     names.push_back(tenant.slug);
-  names.insert(names.end(), context.slugs_elsewhere.begin(), context.slugs_elsewhere.end());
+  if (context.slugs_elsewhere) {
+    for (std::string& slug : context.slugs_elsewhere())
+      names.push_back(std::move(slug));
+  }
   return names;
 }
 
