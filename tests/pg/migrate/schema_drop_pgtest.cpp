@@ -89,7 +89,7 @@ TEST_SUITE("pg/migrate/schema_drop") {
     other.send_sql({"BEGIN", "LOCK TABLE one.\"many 20\""});
     {
       Session first(database);
-      CHECK_THROWS_AS((Drop{first}.run(10, pq::Clock::now() + 1500ms)), pq::ConnectionLost);
+      CHECK_THROWS_AS((Drop{first}.run(10, pq::Clock::now() + 3s)), pq::ConnectionLost);
     }
     const auto mark =
         Mark::parse(database.value("SELECT obj_description('one.tenantctl_version'::regclass)"));

@@ -85,7 +85,7 @@ TEST_SUITE("pg/rollout/trouble") {
           "PERFORM pg_sleep(0.2); RETURN i; END$$");
       const std::string what =
           index ? "CREATE INDEX /* pg_sleep( */ CONCURRENTLY i ON a (public.slow(i));\n"
-                : "SELECT pg_sleep(0.5);\n";
+                : "SELECT pg_sleep(2);\n";
       RolloutBench bench(database,
                          {Scope::tenant,
                           {revision(1, "CREATE TABLE a (i int); INSERT INTO a VALUES (1), (2)"),
@@ -371,7 +371,7 @@ TEST_SUITE("pg/rollout/trouble") {
     RolloutBench first(database, {Scope::tenant, {revision(1, journal(1))}});
     first.run(schema_names(3));
     const RevisionFolder folder(
-        Scope::tenant, {revision(1, journal(1)), revision(2, journal(2) + "SELECT pg_sleep(0.4)")});
+        Scope::tenant, {revision(1, journal(1)), revision(2, journal(2) + "SELECT pg_sleep(1)")});
     Session control(database);
     const Plan plan = plan_upgrade(folder, history_of(folder, 1), Target::head());
     const Replan replan = [&folder](const History& history, Missing missing) {
