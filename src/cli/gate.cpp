@@ -16,10 +16,6 @@ struct GateSettings {
   std::string admin_role;
 };
 
-Gate open_gate(Session& session, const Settings& settings) {
-  return {session.pipeline(), settings.owners, settings.answer_timeout};
-}
-
 // Who has a database that is whole.
 std::vector<RegisteredTenant> residents(const Context& context, Session& session) {
   std::vector<RegisteredTenant> tenants = tenant_registry(context, session).elsewhere().tenants;
@@ -39,7 +35,7 @@ ExitCode run_install(const Context& context, const GateSettings& gate) {
   if (!gate.admin_role.empty()) {
     options.admin_role = gate.admin_role;
   }
-  const Installed installed = open_gate(session, context.settings).install(options);
+  const Installed installed = tenant_gate(context, session).install(options);
   const ResidentGates inside = settle_residents(context, session, residents(context, session));
   write_gate_install(*context.out, *context.err, context.settings.output, installed, inside);
   return inside.failed.empty() ? ExitCode::ok : ExitCode::failed;
@@ -47,7 +43,7 @@ ExitCode run_install(const Context& context, const GateSettings& gate) {
 
 ExitCode run_show(const Context& context) {
   Session session(context);
-  const auto state = open_gate(session, context.settings).show();
+  const auto state = tenant_gate(context, session).show();
   if (!state) {
     throw UsageError("there is no gate in this database", "tenantctl gate install installs it.");
   }

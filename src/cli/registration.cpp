@@ -22,6 +22,14 @@ void refuse_ready(SchemaReport& schema, const Error& error) {
 
 }  // namespace
 
+void describe_runtime_roles(CLI::App& command, RuntimeRoleOptions& options) {
+  const auto describe = [](CLI::Option* option) { option->group("Registry"); };
+  describe(add_setting(command, "--runtime-role", options.runtime_role,
+                       "role as which sessions work: its name, or per-tenant for one each"));
+  describe(add_setting(command, "--runtime-member", options.members,
+                       "role that may become the tenants' own, the application's (repeatable)"));
+}
+
 void describe_newcomer(CLI::App& command, NewcomerOptions& options) {
   const auto describe = [](CLI::Option* option) { option->group("Registry"); };
   describe(add_setting(command, "--slug", options.slug, "identifier; else the schema's name"));
@@ -29,10 +37,14 @@ void describe_newcomer(CLI::App& command, NewcomerOptions& options) {
   describe(add_setting(command, "--tier", options.traits.tier, "tier")->capture_default_str());
   describe(add_setting(command, "--metadata", options.traits.metadata, "JSON object of your own")
                ->capture_default_str());
-  describe(add_setting(command, "--runtime-role", options.runtime_role,
-                       "role as which sessions work: its name, or per-tenant for one each"));
-  describe(add_setting(command, "--runtime-member", options.members,
-                       "role that may become the tenants' own, the application's (repeatable)"));
+  describe_runtime_roles(command, options);
+}
+
+void check_runtime_roles(const RuntimeRoleOptions& options) {
+  if (!options.members.empty() && !options.has_own_roles()) {
+    throw UsageError("--runtime-member is for tenants' own roles",
+                     "Say --runtime-role per-tenant as well.");
+  }
 }
 
 void check_newcomer(const NewcomerOptions& options, std::size_t names) {
@@ -44,12 +56,49 @@ void check_newcomer(const NewcomerOptions& options, std::size_t names) {
                      "A slug begins with a-z, goes on with a-z, 0-9, _ and -, and has at most 63 "
                      "bytes.");
   }
-  if (!options.members.empty() && !options.has_own_roles()) {
-    throw UsageError("--runtime-member is for tenants' own roles",
-                     "Say --runtime-role per-tenant as well.");
-  }
+  check_runtime_roles(options);
   if (options.traits.tier.empty())
     throw UsageError("--tier is empty", "Leave it out for the tier standard.");
+}
+
+void grant_roles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+                 const RoleOf& role_of, Report& report) {
+  for (SchemaReport& schema : report.schemas) {
+    const std::string role = role_of(schema.schema);
+    if (is_problem(schema.result) || role.empty())
+      continue;
+    try {
+      session.revive();
+      RuntimeRoles roles = runtime_roles(context, session);
+      if (options.has_own_roles())
+        roles.make(role, schema.schema, options.members);
+      else
+        roles.grant(role, schema.schema);
+    } catch (const Error& error) {
+      // A translation: one tenant has failed, and is taken away again as others are.
+      schema.result = Result::failed;
+      schema.failure = std::make_unique<Failure>();
+      schema.failure->message = error.what();
+      schema.failure->hint = error.hint();
+    }
+  }
+}
+
+void drop_roles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+                const RoleOf& role_of, const Report& report) {
+  if (!options.has_own_roles())
+    return;
+  for (const SchemaReport& schema : report.schemas) {
+    const std::string role = role_of(schema.schema);
+    if (!is_problem(schema.result) || role.empty() || schema.revision > 0)
+      continue;
+    try {
+      runtime_roles(context, session).drop(role);
+    } catch (const Error&) {
+      // The failure is told already; a role without rights is in nobody's way.
+      continue;
+    }
+  }
 }
 
 void Registration::refuse_options() const {
@@ -122,44 +171,21 @@ void Registration::read_roles(Session& session) {
   }
 }
 
-void Registration::grant(Session& session, Report& report) {
-  if (options_.runtime_role.empty())
-    return;
-  for (SchemaReport& schema : report.schemas) {
-    const NewTenant* tenant = find(schema.schema);
-    if (is_problem(schema.result) || tenant == nullptr)
-      continue;
-    try {
-      session.revive();
-      RuntimeRoles roles = runtime_roles(context_, session);
-      if (options_.has_own_roles())
-        roles.make(tenant->runtime_role, tenant->schema, options_.members);
-      else
-        roles.grant(tenant->runtime_role, tenant->schema);
-    } catch (const Error& error) {
-      // A translation: one tenant has failed, and is taken away again as others are.
-      schema.result = Result::failed;
-      schema.failure = std::make_unique<Failure>();
-      schema.failure->message = error.what();
-      schema.failure->hint = error.hint();
-    }
-  }
+std::string Registration::role_of(const std::string& schema) const {
+  const NewTenant* tenant = find(schema);
+  return tenant == nullptr ? "" : tenant->runtime_role;
 }
 
-void Registration::drop_roles(Session& session, Report& report) {
-  if (!options_.has_own_roles())
-    return;
-  for (const SchemaReport& schema : report.schemas) {
-    const NewTenant* tenant = find(schema.schema);
-    if (!is_problem(schema.result) || tenant == nullptr || schema.revision > 0)
-      continue;
-    try {
-      runtime_roles(context_, session).drop(tenant->runtime_role);
-    } catch (const Error&) {
-      // The failure is told already; a role without rights is in nobody's way.
-      continue;
-    }
-  }
+void Registration::grant(Session& session, Report& report) {
+  grant_roles(
+      context_, session, options_, [this](const std::string& schema) { return role_of(schema); },
+      report);
+}
+
+void Registration::drop_roles(Session& session, const Report& report) {
+  cli::drop_roles(
+      context_, session, options_, [this](const std::string& schema) { return role_of(schema); },
+      report);
 }
 
 void Registration::take_over(const RegisteredTenant& tenant) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,11 +13,8 @@
 
 namespace tenantctl::cli {
 
-/// What the command line says about tenants that are to be made; slug and name of one only.
-struct NewcomerOptions {
-  std::string slug;  ///< empty: the schema's name
-  std::string name;  ///< empty: the schema's name
-  TenantTraits traits;
+/// What the command line says about the roles as which tenants' sessions work.
+struct RuntimeRoleOptions {
   std::string runtime_role;          ///< a role, or own_role for one each; empty: none
   std::vector<std::string> members;  ///< of tenants' own roles
 
@@ -24,11 +22,34 @@ struct NewcomerOptions {
   bool has_own_roles() const { return runtime_role == own_role; }
 };
 
-/// --slug, --name, --tier, --metadata, --runtime-role, --runtime-member.
+/// What it says about tenants that are to be made; slug and name of one only.
+struct NewcomerOptions : RuntimeRoleOptions {
+  std::string slug;  ///< empty: the schema's name
+  std::string name;  ///< empty: the schema's name
+  TenantTraits traits;
+};
+
+/// --runtime-role, --runtime-member.
+void describe_runtime_roles(CLI::App& command, RuntimeRoleOptions& options);
+/// The same, and --slug, --name, --tier, --metadata.
 void describe_newcomer(CLI::App& command, NewcomerOptions& options);
+
+/// Throws UsageError for members of nothing, before any connection is made.
+void check_runtime_roles(const RuntimeRoleOptions& options);
 
 /// Throws UsageError for what no registry would take, before any connection is made.
 void check_newcomer(const NewcomerOptions& options, std::size_t names);
+
+/// The role as which the sessions of a schema's tenant work; empty: none.
+using RoleOf = std::function<std::string(const std::string& schema)>;
+
+/// Gives each schema of the report that stands what its role needs there, and makes the role first
+/// if it is to be its own. A schema for which that is not possible has failed. Never throws.
+void grant_roles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+                 const RoleOf& role_of, Report& report);
+/// Removes the own roles of those that are gone again. Never throws.
+void drop_roles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+                const RoleOf& role_of, const Report& report);
 
 /// Tenants on their way into the registry: provisioning before anything is made, ready when all of
 /// a tenant stands, without a row where nothing stands. What a killed run left behind is taken over
@@ -52,7 +73,7 @@ class Registration {
   /// possible has failed. Never throws.
   void grant(Session& session, Report& report);
   /// Removes the own roles of tenants that are gone again.
-  void drop_roles(Session& session, Report& report);
+  void drop_roles(Session& session, const Report& report);
 
   /// Ready is what stands; whose schema is not there is forgotten. Never throws: a tenant that
   /// cannot be registered as ready has failed.
@@ -64,6 +85,7 @@ class Registration {
   void refuse_options() const;
   void read_roles(Session& session);
   const NewTenant* find(std::string_view schema) const;
+  std::string role_of(const std::string& schema) const;
   void take_over(const RegisteredTenant& tenant);
   std::string slug_of(const std::string& schema) const;
   void forget_missing(Session& session);

@@ -84,8 +84,7 @@ void check_tenant(const Context& context, Session& session, const std::string& s
 }
 
 void check_gate(const Context& context, Session& session) {
-  Gate gate(session.pipeline(), context.settings.owners, context.settings.answer_timeout);
-  if (!gate.show()) {
+  if (!tenant_gate(context, session).show()) {
     throw UsageError(
         "there is no gate in this database: columns and policies ask it for the tenant",
         "tenantctl gate install makes it.");

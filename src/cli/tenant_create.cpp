@@ -182,9 +182,7 @@ ExitCode run_create(const Context& context, const CreateOptions& given) {
   if (!context.settings.from.empty())
     return migrate(context, folders, migration);
   Session session(context);
-  // What waits in the pool has no role of its own.
-  if (options.names.size() == 1 && options.newcomer.runtime_role.empty() &&
-      !context.settings.dry_run && !context.settings.sql) {
+  if (options.names.size() == 1 && !context.settings.dry_run && !context.settings.sql) {
     if (const auto code =
             claim_tenant(context, session, folders, work,
                          {.schema = options.names.front(), .options = options.newcomer}))

@@ -1,17 +1,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <ostream>
 #include <sstream>
 
 #include "cli/migration.h"
 #include "cli/options.h"
-#include "cli/signals.h"
+#include "cli/pool_roles.h"
 #include "cli/tenants.h"
 #include "migrate/schema_drop.h"
 #include "output/tenant_writer.h"
+#include "pq/transaction.h"
 #include "revision/target.h"
-#include "tenant/gate.h"
 #include "tenant/name_series.h"
 
 namespace tenantctl::cli {
@@ -21,44 +22,60 @@ struct PoolOptions {
   std::size_t keep = 20;
   std::size_t most = 0;
   std::string prefix = "pool_";
+  RuntimeRoleOptions roles;
 };
 
 /// What is to be done about a pool as it stands.
 struct PoolPlan {
   std::size_t ready = 0;
-  std::vector<std::string> wanted;   ///< to be made, or completed
-  std::vector<std::string> surplus;  ///< unfinished, and not needed
-  std::size_t withdrawn = 0;         ///< so many ready ones are not needed
+  std::vector<TenantPlace> wanted;    ///< to be made, or completed
+  std::vector<TenantPlace> surplus;   ///< unfinished, and not needed
+  std::vector<TenantPlace> replaced;  ///< ready, but as other roles than are asked for
+  std::size_t withdrawn = 0;          ///< so many ready ones are not needed
 };
 
-Gate open_gate(const Context& context, Session& session) {
-  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+std::vector<std::string> schemas_of(const std::vector<TenantPlace>& places) {
+  std::vector<std::string> schemas;
+  for (const TenantPlace& place : places)
+    schemas.push_back(place.schema);
+  return schemas;
 }
 
 // What a killed run left unfinished is completed before anything new is begun.
 PoolPlan plan_pool(const Context& context, Session& session, const PoolOptions& options) {
+  const PoolRoles roles(context, session, options.roles);
   PoolPlan plan;
   const std::size_t most = std::max(options.keep, options.most);
-  for (const TenantPlace& place : tenant_places(context, session).all()) {
+  std::vector<std::string> known;
+  for (TenantPlace& place : tenant_places(context, session).all()) {
     if (place.is_home())
       continue;
-    if (place.is_ready)
+    known.push_back(place.schema);
+    const bool fits = roles.fit(place);
+    if (place.is_ready && fits)
       ++plan.ready;
     else
-      plan.wanted.push_back(place.schema);
+      (place.is_ready ? plan.replaced
+       : fits         ? plan.wanted
+                      : plan.surplus)
+          .push_back(std::move(place));
   }
   plan.withdrawn = plan.ready > most ? plan.ready - most : 0;
   const std::size_t lacking = options.keep > plan.ready ? options.keep - plan.ready : 0;
   if (plan.wanted.size() > lacking) {
     const auto from = plan.wanted.begin() + static_cast<std::ptrdiff_t>(lacking);
-    plan.surplus.assign(from, plan.wanted.end());
+    std::move(from, plan.wanted.end(), std::back_inserter(plan.surplus));
     plan.wanted.erase(from, plan.wanted.end());
   } else if (lacking > plan.wanted.size()) {
     auto existing =
         read_schema_names(session.pipeline(), like_prefix(options.prefix), session.deadline());
-    existing.insert(existing.end(), plan.wanted.begin(), plan.wanted.end());
-    for (std::string& name : next_names(options.prefix, existing, lacking - plan.wanted.size()))
-      plan.wanted.push_back(std::move(name));
+    existing.insert(existing.end(), known.begin(), known.end());
+    for (const std::string& name :
+         next_names(options.prefix, existing, lacking - plan.wanted.size())) {
+      plan.wanted.push_back({.schema = name,
+                             .purpose = TenantPlace::Purpose::pool,
+                             .runtime_role = roles.name_for(name)});
+    }
   }
   return plan;
 }
@@ -83,11 +100,12 @@ void settle_made(const Context& context, Session& session, const PoolPlan& plan,
   session.revive();
   TenantPlaces places = tenant_places(context, session);
   places.finish_pool(made);
-  places.forget_pool(missing_of(session, plan.wanted));
+  places.forget_pool(missing_of(session, schemas_of(plan.wanted)));
 }
 
 // What is written about the run itself is the command's only if the run is all there is to tell.
-ExitCode make_wanted(const Context& context, Session& session, const PoolPlan& plan) {
+ExitCode make_wanted(const Context& context, Session& session, const PoolOptions& options,
+                     const PoolPlan& plan) {
   const bool only_shows = context.settings.dry_run || context.settings.sql;
   const Folders folders = read_folders(context);
   if (!only_shows)
@@ -95,13 +113,19 @@ ExitCode make_wanted(const Context& context, Session& session, const PoolPlan& p
   Migration migration;
   migration.tenants = true;
   migration.create = Missing::schema;
-  migration.schemas = plan.wanted;
+  migration.schemas = schemas_of(plan.wanted);
   migration.plan = [](const RevisionFolder& folder, const History& history, Missing missing) {
     return plan_upgrade(folder, history, Target::head(),
                         {.allow_out_of_order = false, .missing = missing});
   };
+  const auto role_of = [&plan](const std::string& schema) {
+    const auto at = std::ranges::find(plan.wanted, schema, &TenantPlace::schema);
+    return at == plan.wanted.end() ? std::string() : at->runtime_role;
+  };
   migration.after = [&](Session& inner, Report& report) {
+    grant_roles(context, inner, options.roles, role_of, report);
     undo_failed_tenants(context, inner, report);
+    drop_roles(context, inner, options.roles, role_of, report);
     settle_made(context, inner, plan, report);
   };
   std::ostringstream told;
@@ -114,30 +138,47 @@ ExitCode make_wanted(const Context& context, Session& session, const PoolPlan& p
   return code;
 }
 
+// Its own role goes with the schema; one that is for many stays, as others depend on it.
+void remove_place(const Context& context, Session& session, const TenantPlace& place,
+                  bool is_missing) {
+  std::vector<pq::Message> role;
+  if (!place.runtime_role.empty())
+    role.push_back(runtime_roles(context, session).drop_along(place.runtime_role));
+  if (!is_missing) {
+    const VersionTable table(SchemaName::existing(place.schema),
+                             table_options(context.settings, session.run_id()));
+    SchemaDrop(session.pipeline(), table, context.settings.version_table)
+        .run(0, session.deadline(), {.behind = std::move(role)});
+  } else if (!role.empty()) {
+    pq::run_transaction(session.pipeline(), std::move(role), pq::Access::read_write,
+                        session.deadline());
+  }
+  tenant_places(context, session).forget_pool({place.schema});
+}
+
 // Nobody can claim them any more; whoever was quicker has his.
 std::vector<std::string> remove_surplus(const Context& context, Session& session,
                                         const PoolPlan& plan) {
   TenantPlaces places = tenant_places(context, session);
-  std::vector<std::string> schemas = plan.surplus;
-  if (plan.withdrawn > 0) {
-    for (std::string& schema : places.withdraw(plan.withdrawn))
-      schemas.push_back(std::move(schema));
-  }
+  std::vector<std::string> schemas = schemas_of(plan.surplus);
+  const auto take = [&schemas](std::vector<std::string> withdrawn) {
+    std::ranges::move(withdrawn, std::back_inserter(schemas));
+  };
+  if (!plan.replaced.empty())
+    take(places.withdraw(schemas_of(plan.replaced)));
+  if (plan.withdrawn > 0)
+    take(places.withdraw(plan.withdrawn));
   const std::vector<std::string> missing = missing_of(session, schemas);
-  for (const std::string& schema : schemas) {
-    if (!std::ranges::binary_search(missing, schema)) {
-      const VersionTable table(SchemaName::existing(schema),
-                               table_options(context.settings, session.run_id()));
-      SchemaDrop(session.pipeline(), table, context.settings.version_table)
-          .run(0, session.deadline());
-    }
-    places.forget_pool({schema});
+  for (const TenantPlace& place : places.all()) {
+    if (std::ranges::find(schemas, place.schema) != schemas.end())
+      remove_place(context, session, place, std::ranges::binary_search(missing, place.schema));
   }
   return schemas;
 }
 
 ExitCode run(const Context& context, const PoolOptions& options) {
   next_names(options.prefix, {}, 1);
+  check_runtime_roles(options.roles);
   if (options.most != 0 && options.most < options.keep) {
     throw UsageError("--max is smaller than --keep", "The pool has as many as --keep says.");
   }
@@ -145,18 +186,18 @@ ExitCode run(const Context& context, const PoolOptions& options) {
   if (!tenant_registry(context, session).is_installed()) {
     throw UsageError("there is no registry in this database", "tenantctl registry init makes it.");
   }
-  if (!open_gate(context, session).show()) {
+  if (!tenant_gate(context, session).show()) {
     throw UsageError("there is no gate in this database: nobody could claim from the pool",
                      "tenantctl gate install makes it.");
   }
   const PoolPlan plan = plan_pool(context, session, options);
   const bool only_shows = context.settings.dry_run || context.settings.sql;
   if (!plan.wanted.empty()) {
-    const ExitCode code = make_wanted(context, session, plan);
+    const ExitCode code = make_wanted(context, session, options, plan);
     if (only_shows || code != ExitCode::ok)
       return code;
   }
-  PoolResult result{.ready = 0, .made = plan.wanted, .removed = {}};
+  PoolResult result{.ready = 0, .made = schemas_of(plan.wanted), .removed = {}};
   if (!only_shows)
     result.removed = remove_surplus(context, session, plan);
   for (const TenantPlace& place : tenant_places(context, session).all())
@@ -166,44 +207,6 @@ ExitCode run(const Context& context, const PoolOptions& options) {
 }
 
 }  // namespace
-
-std::optional<ExitCode> claim_tenant(const Context& context, Session& session,
-                                     const Folders& folders, const SeedWork& work,
-                                     const Claim& claim) {
-  const std::vector<TenantPlace> places = tenant_places(context, session).all();
-  if (std::ranges::none_of(
-          places, [](const TenantPlace& place) { return !place.is_home() && place.is_ready; }))
-    return std::nullopt;
-  const NewcomerOptions& options = claim.options;
-  const NewTenant tenant{.slug = options.slug.empty() ? claim.schema : options.slug,
-                         .name = options.name.empty() ? claim.schema : options.name,
-                         .schema = claim.schema};
-  const auto& revisions = folders.tenant.revisions();
-  const std::string minimum = revisions.empty() ? "" : revisions.back().digits;
-  Gate gate = open_gate(context, session);
-  const auto begin = [&](SeedRun& run) -> std::vector<SeedTarget> {
-    SeedTarget target{.schema = SchemaName::existing(tenant.schema),
-                      .slug = tenant.slug,
-                      .name = tenant.name,
-                      .tier = options.traits.tier,
-                      .metadata = options.traits.metadata};
-    try {
-      run.run(gate.claim_along(tenant, options.traits, minimum, target.id));
-    } catch (const pq::ServerError& error) {
-      Gate::explain_claim(error, tenant);
-      return {};
-    }
-    return {target};
-  };
-  watch_signals();
-  tenant_registry(context, session).reserve({tenant.slug});
-  const bool is_claimed = work.is_empty() ? gate.claim(tenant, options.traits, minimum)
-                                          : Seeder(context, session, work).seed_along(begin);
-  if (!is_claimed)
-    return std::nullopt;
-  write_claimed(*context.out, context.settings.output, tenant.slug, tenant.schema);
-  return ExitCode::ok;
-}
 
 void add_tenant_pool(CLI::App& tenant, Context& context) {
   CLI::App* command =
@@ -216,6 +219,7 @@ void add_tenant_pool(CLI::App& tenant, Context& context) {
       ->check(CLI::Range(1, 100'000));
   add_setting(*command, "--pool-prefix", options->prefix, "of their schemas' names")
       ->capture_default_str();
+  describe_runtime_roles(*command, options->roles);
   describe_output(*command, context.settings);
   describe_folder(*command, context.settings);
   describe_connection(*command, context.settings);

@@ -8,6 +8,7 @@
 #include "cli/registration.h"
 #include "cli/seeds.h"
 #include "cli/session.h"
+#include "tenant/gate.h"
 #include "tenant/joined_clusters.h"
 #include "tenant/runtime_roles.h"
 #include "tenant/tenant_places.h"
@@ -35,6 +36,11 @@ inline RuntimeRoles runtime_roles_there(const Context& context, Session& session
 
 /// Its homes of shared rows, and its pool.
 inline TenantPlaces tenant_places(const Context& context, Session& session) {
+  return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
+}
+
+/// Its gate, installed or not.
+inline Gate tenant_gate(const Context& context, Session& session) {
   return {session.pipeline(), context.settings.owners, context.settings.answer_timeout};
 }
 

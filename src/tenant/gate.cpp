@@ -15,6 +15,9 @@ namespace {
 // What our own block raises; class TC is nobody else's.
 constexpr std::string_view may_log_in = "TC026";
 
+// What the cast says that refuses a tenant of the pool.
+constexpr std::string_view other_role = "works-as-another-role";
+
 // All that an application needs, and nothing of ours besides.
 void add_grants(std::vector<pq::Message>& messages, const std::string& role) {
   const std::string grantee = quote_identifier(role);
@@ -192,7 +195,8 @@ std::optional<GateState> Gate::show() {
 }
 
 std::vector<pq::Message> Gate::claim_along(const NewTenant& tenant, const TenantTraits& traits,
-                                           const std::string& minimum_revision, std::string& id) {
+                                           const std::string& minimum_revision,
+                                           const std::vector<std::string>& roles, std::string& id) {
   std::vector<pq::Message> messages;
   messages.push_back(
       {.sql = "SELECT tenantctl.claim($1, $2, $3, $4, $5, $6)",
@@ -200,6 +204,12 @@ std::vector<pq::Message> Gate::claim_along(const NewTenant& tenant, const Tenant
                   minimum_revision.empty() ? std::nullopt : std::optional(minimum_revision),
                   tenant.schema, traits.tier, traits.metadata},
        .on_row = [&id](const pq::Row& row) { id = row.text(0); }});
+  messages.push_back(
+      {.sql = fmt::format("SELECT (CASE WHEN COALESCE(t.runtime_role, '') = ANY "
+                          "($2::pg_catalog.text[]) THEN '0' ELSE '{}' END)::pg_catalog.int4 "
+                          "FROM tenantctl.tenant t WHERE t.slug = $1",
+                          other_role),
+       .values = {tenant.slug, array_of(roles)}});
   return components_.checked(gate_component(), std::move(messages));
 }
 
@@ -209,7 +219,8 @@ void Gate::explain_claim(const pq::ServerError& error, const NewTenant& tenant) 
   constexpr std::string_view duplicate_schema = "42P06";
   constexpr std::string_view check = "23514";
   constexpr std::string_view bad_text = "22P02";
-  if (error.is(empty_pool)) {
+  if (error.is(empty_pool) ||
+      (error.is(bad_text) && error.fields().message.find(other_role) != std::string::npos)) {
     return;
   }
   if (error.is(unique) || error.is(duplicate_schema)) {
@@ -224,10 +235,10 @@ void Gate::explain_claim(const pq::ServerError& error, const NewTenant& tenant) 
 }
 
 bool Gate::claim(const NewTenant& tenant, const TenantTraits& traits,
-                 const std::string& minimum_revision) {
+                 const std::string& minimum_revision, const std::vector<std::string>& roles) {
   std::string id;
   try {
-    components_.run(claim_along(tenant, traits, minimum_revision, id));
+    components_.run(claim_along(tenant, traits, minimum_revision, roles, id));
   } catch (const pq::ServerError& error) {
     explain_claim(error, tenant);
     return false;

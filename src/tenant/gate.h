@@ -63,15 +63,17 @@ class Gate {
   /// Nothing where there is no gate.
   std::optional<GateState> show();
 
-  /// Takes a schema of the pool for a tenant that is ready then, in one round trip, if the pool has
-  /// one at `minimum_revision` or behind it. False where it has none. Throws UsageError for a slug
-  /// or a schema that is taken, or metadata that is no JSON object.
+  /// Takes a schema of the pool for a tenant that is ready then, in one round trip, if the next in
+  /// turn at `minimum_revision` or behind it works as one of `roles` (empty text: as none). False
+  /// where the pool has none. Throws UsageError for a slug or a schema that is taken, or metadata
+  /// that is no JSON object.
   bool claim(const NewTenant& tenant, const TenantTraits& traits,
-             const std::string& minimum_revision);
+             const std::string& minimum_revision, const std::vector<std::string>& roles);
   /// The same as part of somebody else's transaction; the tenant's id arrives in `id`. What the
   /// server says against it is for explain_claim().
   std::vector<pq::Message> claim_along(const NewTenant& tenant, const TenantTraits& traits,
-                                       const std::string& minimum_revision, std::string& id);
+                                       const std::string& minimum_revision,
+                                       const std::vector<std::string>& roles, std::string& id);
   /// Returns where the pool has none; throws for everything else.
   static void explain_claim(const pq::ServerError& error, const NewTenant& tenant);
 

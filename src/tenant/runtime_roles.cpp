@@ -258,6 +258,22 @@ bool RuntimeRoles::is_ours(const std::string& role) {
   return is_ours;
 }
 
+std::vector<std::string> RuntimeRoles::ours(const std::vector<std::string>& members) {
+  std::vector<std::string> roles;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT r.rolname FROM pg_catalog.pg_roles r "
+              "WHERE pg_catalog.shobj_description(r.oid, 'pg_authid') = $1 AND NOT EXISTS (SELECT "
+              "FROM pg_catalog.unnest($2::pg_catalog.text[]) AS w (name) WHERE NOT EXISTS (SELECT "
+              "FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.member "
+              "WHERE m.roleid = r.oid AND g.rolname::pg_catalog.text = w.name)) "
+              "ORDER BY r.rolname COLLATE pg_catalog.\"C\"",
+       .values = {purpose(), array_of(members)},
+       .on_row = [&roles](const pq::Row& row) { roles.emplace_back(row.text(0)); }});
+  pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
+  return roles;
+}
+
 pq::Message RuntimeRoles::drop_along(const std::string& role) {
   return role_block(fmt::format(
       "  IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname::text = {} AND "

@@ -54,6 +54,8 @@ class RuntimeRoles {
   pq::Message drop_along(const std::string& role);
   /// There, and made by us as a tenant's own.
   bool is_ours(const std::string& role);
+  /// All of those of which all `members` are members, sorted.
+  std::vector<std::string> ours(const std::vector<std::string>& members);
 
  private:
   pq::Deadline deadline() const { return pq::Clock::now() + patience_; }

@@ -77,12 +77,19 @@ void TenantPlaces::forget_home(const std::string& schema) {
   components_.write(registry_component(), std::move(messages));
 }
 
-void TenantPlaces::begin_pool(const std::vector<std::string>& schemas) {
+void TenantPlaces::begin_pool(const std::vector<TenantPlace>& places) {
+  std::vector<std::string> schemas;
+  std::vector<std::string> roles;
+  for (const TenantPlace& place : places) {
+    schemas.push_back(place.schema);
+    roles.push_back(place.runtime_role);
+  }
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = "INSERT INTO tenantctl.place (schema_name, purpose) SELECT w.name, "
-                             "'pool' FROM pg_catalog.unnest($1::pg_catalog.text[]) AS w (name) "
-                             "ON CONFLICT DO NOTHING",
-                      .values = {array_of(schemas)}});
+  messages.push_back(
+      {.sql = "INSERT INTO tenantctl.place (schema_name, purpose, runtime_role) SELECT w.name, "
+              "'pool', NULLIF(w.role, '') FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]),"
+              " pg_catalog.unnest($2::pg_catalog.text[])) AS w (name, role) ON CONFLICT DO NOTHING",
+       .values = {array_of(schemas), array_of(roles)}});
   components_.write(registry_component(), std::move(messages));
 }
 
@@ -95,14 +102,25 @@ void TenantPlaces::finish_pool(const std::vector<std::string>& schemas) {
 }
 
 std::vector<std::string> TenantPlaces::withdraw(std::size_t count) {
+  return withdraw_where("ORDER BY p.created_at DESC, p.schema_name DESC LIMIT $1",
+                        fmt::to_string(count));
+}
+
+std::vector<std::string> TenantPlaces::withdraw(const std::vector<std::string>& schemas) {
+  return withdraw_where("AND p.schema_name = ANY ($1::pg_catalog.text[])", array_of(schemas));
+}
+
+std::vector<std::string> TenantPlaces::withdraw_where(const std::string& which,
+                                                      const std::string& value) {
   std::vector<std::string> schemas;
   std::vector<pq::Message> messages;
   messages.push_back(
-      {.sql = "UPDATE tenantctl.place SET state = 'provisioning' WHERE schema_name IN (SELECT "
-              "p.schema_name FROM tenantctl.place p WHERE p.purpose = 'pool' AND p.state = 'ready' "
-              "ORDER BY p.created_at DESC, p.schema_name DESC LIMIT $1 FOR UPDATE SKIP LOCKED) "
-              "RETURNING schema_name",
-       .values = {fmt::to_string(count)},
+      {.sql = fmt::format(
+           "UPDATE tenantctl.place SET state = 'provisioning' WHERE schema_name IN (SELECT "
+           "p.schema_name FROM tenantctl.place p WHERE p.purpose = 'pool' AND p.state = 'ready' "
+           "{} FOR UPDATE SKIP LOCKED) RETURNING schema_name",
+           which),
+       .values = {value},
        .on_row = [&schemas](const pq::Row& row) { schemas.emplace_back(row.text(0)); }});
   components_.write(registry_component(), std::move(messages));
   return schemas;

@@ -47,17 +47,21 @@ class TenantPlaces {
   bool close_home(const std::string& schema);
   void forget_home(const std::string& schema);
 
-  /// Writes down that schemas are to be tenants of the pool. Those that are known are left as they
-  /// are.
-  void begin_pool(const std::vector<std::string>& schemas);
+  /// Writes down that schemas are to be tenants of the pool, to work as these roles. Those that are
+  /// known are left as they are.
+  void begin_pool(const std::vector<TenantPlace>& places);
   /// From here on they may be claimed.
   void finish_pool(const std::vector<std::string>& schemas);
   /// Takes up to `count` out of the reach of claims, the newest first; waits for nobody.
   std::vector<std::string> withdraw(std::size_t count);
+  /// The same of these.
+  std::vector<std::string> withdraw(const std::vector<std::string>& schemas);
   /// Removes what is not ready and was not made, or is gone.
   void forget_pool(const std::vector<std::string>& schemas);
 
  private:
+  std::vector<std::string> withdraw_where(const std::string& which, const std::string& value);
+
   Components components_;
 };
 

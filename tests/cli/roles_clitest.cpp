@@ -184,6 +184,126 @@ TEST_SUITE("cli/runtime roles") {
   }
 }
 
+TEST_SUITE("cli/runtime roles of the pool") {
+  TEST_CASE("whoever is claimed has a role of its own, which reaches no other") {
+    RolesProject project;
+    project.must({"gate", "install", "--claim-role", project.app});
+    const auto fill = [&project](const std::string& count) {
+      project.must({"tenant", "pool", "--keep", count, "--runtime-role", "per-tenant",
+                    "--runtime-member", project.app});
+    };
+    fill("2");
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    const auto claim = [&project](const std::string& slug) {
+      project.database.execute("BEGIN; SET LOCAL ROLE " + project.app);
+      project.database.execute("SELECT tenantctl.claim('" + slug + "'); COMMIT");
+      return project.database.value("SELECT runtime_role FROM tenantctl.admission('" + slug +
+                                    "', NULL)");
+    };
+    const std::string role = claim("acme");
+    CHECK(role.starts_with(project.role_of("pool_00001")));
+    CHECK(project.has_role(role));
+    project.write("tenant/0002_b.sql", "CREATE TABLE b (id int);", "DROP TABLE b;");
+    project.must({"upgrade-all"});
+    CHECK(project.seen("acme", role,
+                       "SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)") == "0");
+    CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM pool_00002.a"),
+                   "permission denied"));
+    CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM tenantctl_version"),
+                   "permission denied"));
+    // The pool's names come again, the roles' do not.
+    CHECK(claim("beta") != role);
+    fill("1");
+    const std::string next =
+        project.database.value("SELECT schema_name || ' ' || runtime_role FROM tenantctl.place");
+    CHECK(next.starts_with("pool_00001 " + project.role_of("pool_00001")));
+    CHECK_FALSE(next.ends_with(role));
+    CHECK(fault(project.run({"audit", "isolation"}), 0) == "");
+    fill("0");
+    CHECK_FALSE(project.has_role(next.substr(next.find(' ') + 1)));
+    CHECK(project.has_role(role));
+    project.must({"tenant", "drop", "acme", "--yes", "--purge"});
+    CHECK_FALSE(project.has_role(role));
+  }
+
+  TEST_CASE("tenant create takes only who works as it was asked for") {
+    RolesProject project;
+    const auto fill = [&project](const std::vector<std::string>& roles) {
+      std::vector<std::string> words = {"tenant", "pool", "--keep", "1"};
+      words.insert(words.end(), roles.begin(), roles.end());
+      project.must(words);
+      return project.database.value("SELECT COALESCE(runtime_role, 'none') FROM tenantctl.place");
+    };
+    const std::vector<std::string> own = {"--runtime-role", "per-tenant"};
+    const std::vector<std::string> ours = {"--runtime-role", "per-tenant", "--runtime-member",
+                                           project.app};
+    const std::string first = fill(own);
+    CHECK(project.has_role(first));
+    CHECK(fault(project.create("acme"), 0, {"applied"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "plain"}), 0, {"applied"}) == "");
+    CHECK(project.database.value(
+              "SELECT runtime_role FROM tenantctl.tenant WHERE slug = 'plain'") == "");
+    // Who may become it counts as well.
+    const std::string second = fill(ours);
+    CHECK_FALSE(project.has_role(first));
+    CHECK(fault(project.create("beta"), 0, {"from the pool"}) == "");
+    CHECK(project.seen("beta", second, "SELECT count(*) FROM a") == "0");
+    CHECK(fill({"--runtime-role", project.app}) == project.app);
+    CHECK(fault(project.create("gamma"), 0, {"applied"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "delta", "--runtime-role", project.app}), 0,
+                {"from the pool"}) == "");
+    CHECK(fill(ours) != "none");
+    CHECK(fill({}) == "none");
+    CHECK(project.has_role(project.app));
+    CHECK(project.database.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'rt\\_" +
+                                 project.database.name() + "\\_pool%'") == "1");
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+
+  TEST_CASE("the next in turn that works otherwise is left, and the tenant made") {
+    RolesProject project;
+    project.must({"tenant", "pool", "--keep", "2"});
+    project.database.execute("UPDATE tenantctl.place SET runtime_role = '" + project.app +
+                             "' WHERE schema_name = 'pool_00001'");
+    CHECK(fault(project.run({"tenant", "create", "acme"}), 0) == "");
+    CHECK(project.database.value("SELECT COALESCE(runtime_role, 'none') FROM tenantctl.tenant") ==
+          "none");
+    CHECK(project.database.value("SELECT count(*) FROM tenantctl.place WHERE state = 'ready'") ==
+          "2");
+  }
+
+  TEST_CASE("a revision that fails leaves no role, and what a killed run left is completed") {
+    RolesProject project;
+    const auto roles = [&project] {
+      return project.database.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'rt\\_" +
+                                    project.database.name() + "\\_pool%'");
+    };
+    const std::vector<std::string> fill = {"tenant", "pool",           "--keep",
+                                           "2",      "--runtime-role", "per-tenant"};
+    CHECK(fault(project.run({"tenant", "pool", "--runtime-member", project.app}), 2,
+                {"per-tenant"}) == "");
+    CHECK(fault(project.run({"tenant", "pool", "--runtime-role", "nobody at all"}), 2,
+                {"no role"}) == "");
+    project.write("tenant/0002_bad.sql", "SELECT 1 / 0;", "SELECT 1;");
+    CHECK(fault(project.run(fill), 1, {"division by zero"}) == "");
+    CHECK(roles() == "0");
+    project.remove("tenant/0002_bad.sql");
+    project.must(fill);
+    CHECK(roles() == "2");
+    // Killed before it was ready; and before there was a role.
+    project.database.execute("UPDATE tenantctl.place SET state = 'provisioning'");
+    project.database.execute(
+        "UPDATE tenantctl.place SET runtime_role = runtime_role || 'x' WHERE schema_name = "
+        "'pool_00002'");
+    project.must(fill);
+    CHECK(project.database.value("SELECT string_agg(p.schema_name || ' ' || p.state, ',' ORDER BY "
+                                 "p.schema_name) FROM tenantctl.place p JOIN pg_roles r ON "
+                                 "r.rolname = p.runtime_role") ==
+          "pool_00001 ready,pool_00003 ready");
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+}
+
 TEST_SUITE("cli/runtime role names") {
   TEST_CASE("a name that would be too long is cut, and stays one of a kind") {
     RolesProject project;
