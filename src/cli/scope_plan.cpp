@@ -110,15 +110,15 @@ struct Subjects {
   Selection chosen;  ///< by options or names, of the scope that the run is about
 };
 
-// One that may be made is a name and no more; any other may live in another database.
+// A schema that may be made is a name and no more; any other may live in another database.
 Fleet fleet_of(const Planning& planning) {
   const Migration& migration = planning.migration;
   if (migration.fleet)
     return migration.fleet(planning.session);
   if (migration.schemas.empty())
     return planning.session.everywhere();
-  return migration.create == Missing::nothing ? planning.session.named(migration.schemas)
-                                              : planning.session.schemas(migration.schemas);
+  return migration.create == Missing::schema ? planning.session.schemas(migration.schemas)
+                                             : planning.session.named(migration.schemas);
 }
 
 Fleet shared_of(const Planning& planning, const Subjects& subjects) {

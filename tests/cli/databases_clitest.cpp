@@ -369,6 +369,11 @@ TEST_SUITE("cli/databases/run") {
                     {"upgrade-all", "--canary", "globex", "--waves", "100%", "--exclude", "a*"}),
                 0, {"2 applied"}) == "");
     CHECK(fault(project.run({"upgrade-all", "--sql"}), 2, {"--sql is for one database"}) == "");
+    project.write("tenant/0002_b.sql", "CREATE TABLE b (i int);", "DROP TABLE b;");
+    CHECK(fault(project.run({"stamp", "head", "--schema", "acme"}), 0,
+                {project.schema_of("acme") + ": applied"}) == "");
+    CHECK(project.revision_in("acme") == "0002_b");
+    CHECK(fault(project.run({"stamp", "head", "--schema", "nobody"}), 2, {"does not exist"}) == "");
     project.database.execute("CREATE SCHEMA \"" + project.schema_of("acme") + "\"");
     project.must({"tenant", "adopt", "--schema", project.schema_of("acme")});
     CHECK(fault(project.run({"upgrade-all"}), 2, {"could tell them apart"}) == "");
