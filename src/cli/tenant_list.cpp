@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 
@@ -174,15 +175,24 @@ class Listing {
       tenant.state = away->there.is_home() ? "home" : "pool";
   }
 
-  // Those in other databases have to be looked into.
+  // Those in other databases have to be looked into; and homes over there for who shares them.
   void add_away(const std::vector<std::uint32_t>& selected) {
-    SurveyPart away{.fleet = &fleet_, .members = {}, .folder = &folder_};
-    std::ranges::copy_if(selected, std::back_inserter(away.members),
+    std::set<std::uint32_t> asked_for;
+    std::ranges::copy_if(selected, std::inserter(asked_for, asked_for.end()),
                          [this](std::uint32_t i) { return fleet_.schemas[i].site != 0; });
-    if (away.members.empty())
+    std::set<std::uint32_t> members = asked_for;
+    const std::vector<TenantList::Tenant*> sharing = sharing_away();
+    for (const TenantList::Tenant* tenant : sharing) {
+      if (const FoundSchema* home = fleet_.find(tenant->schema))
+        members.insert(static_cast<std::uint32_t>(home - fleet_.schemas.data()));
+    }
+    if (members.empty())
       return;
+    const SurveyPart away{
+        .fleet = &fleet_, .members = {members.begin(), members.end()}, .folder = &folder_};
     const auto standings =
         survey(session_, context_, {away}, {.reading = marks_reading(context_, session_)});
+    std::unordered_map<std::string_view, TenantList::Tenant> stands;
     for (const Standing& standing : standings.front()) {
       const std::string state = mark_text(standing.state);
       const bool is_known = state == "ok" || standing.state == Standing::State::unmarked;
@@ -191,10 +201,30 @@ class Listing {
         tenant.state = state;
         if (is_known)
           tenant.revision = revision_text(folder_, standing.mark.head);
-        tell_purpose(tenant);
-        list_.tenants.push_back(std::move(tenant));
+        stands.emplace(fleet_.schemas[i].schema, std::move(tenant));
       }
     }
+    for (TenantList::Tenant* tenant : sharing) {
+      if (const auto home = stands.find(tenant->schema); home != stands.end()) {
+        tenant->state = home->second.state;
+        tenant->revision = home->second.revision;
+      }
+    }
+    for (const std::uint32_t i : asked_for) {
+      TenantList::Tenant& tenant = stands.at(fleet_.schemas[i].schema);
+      tell_purpose(tenant);
+      list_.tenants.push_back(std::move(tenant));
+    }
+  }
+
+  // Views the list: not to be kept while it grows.
+  std::vector<TenantList::Tenant*> sharing_away() {
+    std::vector<TenantList::Tenant*> sharing;
+    for (TenantList::Tenant& tenant : list_.tenants) {
+      if (tenant.state == "elsewhere" && tenant.registered->shares_rows())
+        sharing.push_back(&tenant);
+    }
+    return sharing;
   }
 
   const Context& context_;
