@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "cli/tenants.h"
 
 namespace tenantctl::cli {
 
-PoolRoles::PoolRoles(const Context& context, Session& session, const RuntimeRoleOptions& options)
+PoolRoles::PoolRoles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+                     const std::vector<TenantPlace>& places)
     : options_(options), run_(session.run_id()) {
   if (options_.runtime_role.empty())
     return;
@@ -20,13 +19,19 @@ PoolRoles::PoolRoles(const Context& context, Session& session, const RuntimeRole
   for (const std::string& member : options_.members)
     roles.check_given(member);
   database_ = roles.database();
-  ours_ = roles.ours(options_.members);
+  std::vector<std::string> names;
+  for (const TenantPlace& place : places)
+    names.push_back(place.runtime_role);
+  found_ = roles.find(names, options_.members);
+  shared_ = tenant_registry(context, session).shared_roles();
 }
 
 bool PoolRoles::fit(const TenantPlace& place) const {
+  const std::string& role = place.runtime_role;
   if (!options_.has_own_roles())
-    return place.runtime_role == options_.runtime_role;
-  return std::ranges::binary_search(ours_, place.runtime_role);
+    return role == options_.runtime_role;
+  const bool is_to_come = !place.is_ready && !role.empty() && found_.absent.contains(role);
+  return !shared_.contains(role) && (is_to_come || found_.fitting.contains(role));
 }
 
 std::string PoolRoles::name_for(const std::string& schema) const {

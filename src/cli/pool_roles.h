@@ -1,10 +1,12 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cli/registration.h"
 #include "cli/session.h"
+#include "tenant/runtime_roles.h"
 #include "tenant/tenant_places.h"
 
 namespace tenantctl::cli {
@@ -14,9 +16,12 @@ namespace tenantctl::cli {
 class PoolRoles {
  public:
   /// Throws UsageError for a role or a member that is missing, or that sees everything.
-  PoolRoles(const Context& context, Session& session, const RuntimeRoleOptions& options);
+  PoolRoles(const Context& context, Session& session, const RuntimeRoleOptions& options,
+            const std::vector<TenantPlace>& places);
 
-  /// Whether the schema's role is of that kind, and all members may become it.
+  /// Whether the role of one of the places is of that kind: if it is to be its own, then nobody
+  /// else's, and the members and no others may become it. One that is not ready may have it yet to
+  /// be made.
   bool fit(const TenantPlace& place) const;
   /// For a schema that is to be made; empty: none. No tenant had it before, though the pool's names
   /// come again.
@@ -26,7 +31,8 @@ class PoolRoles {
   const RuntimeRoleOptions& options_;
   std::string database_;
   std::string run_;
-  std::vector<std::string> ours_;
+  RuntimeRoles::Found found_;
+  std::set<std::string> shared_;
 };
 
 }  // namespace tenantctl::cli

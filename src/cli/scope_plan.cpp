@@ -93,6 +93,8 @@ void refuse_unprepared(const Context& context, const FleetPlan& plan) {
                                          missing ? "does not exist" : "has no version table");
     if (plan.site_of(group.schemas.front()) != 0)
       throw UsageError(what, "The registry says that it is there: tenantctl registry check.");
+    if (group.schemas.front().find_first_of("/:") != std::string::npos)
+      throw UsageError(what, "tenantctl tenant list shows all.");
     throw UsageError(
         what, fmt::format("{} {} {}{}.",
                           missing ? "tenantctl tenant create" : "tenantctl tenant adopt --schema",

@@ -18,7 +18,7 @@ std::vector<std::string> roles_on_offer(const Context& context, Session& session
   std::vector<std::string> roles;
   if (places.empty())
     return roles;
-  const PoolRoles asked_for(context, session, options);
+  const PoolRoles asked_for(context, session, options, places);
   for (const TenantPlace& place : places) {
     if (asked_for.fit(place))
       roles.push_back(place.runtime_role);

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
+#include <optional>
 #include <ostream>
 #include <sstream>
 
@@ -13,6 +15,7 @@
 #include "output/tenant_writer.h"
 #include "pq/transaction.h"
 #include "revision/target.h"
+#include "rollout/site_visits.h"
 #include "tenant/name_series.h"
 
 namespace tenantctl::cli {
@@ -23,6 +26,40 @@ struct PoolOptions {
   std::size_t most = 0;
   std::string prefix = "pool_";
   RuntimeRoleOptions roles;
+};
+
+/// One run at a time: each would take what the other has begun for what a killed one left. Held by
+/// an open transaction on a connection of its own, since a pooler keeps that as well.
+class PoolLock {
+ public:
+  /// Waits for as long as --lock-wait says. Throws UnavailableError.
+  PoolLock(const Context& context, Session& session)
+      : holder_(session.connect_options()),
+        transaction_(holder_.pipeline(),
+                     context.settings.lock_wait + context.settings.answer_timeout) {
+    constexpr int lock_class = 1952670776;
+    const auto wait = std::max(context.settings.lock_wait, std::chrono::milliseconds(1));
+    std::vector<pq::Message> messages;
+    messages.push_back({.sql = "SELECT pg_catalog.set_config('lock_timeout', $1, true), "
+                               "pg_catalog.set_config('statement_timeout', '0', true)",
+                        .values = {fmt::to_string(wait.count())}});
+    messages.push_back(
+        {.sql = fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({}, 0)", lock_class)});
+    try {
+      transaction_.run(std::move(messages));
+    } catch (const pq::ServerError& error) {
+      constexpr std::string_view lock_not_available = "55P03";
+      if (!error.is(lock_not_available))
+        throw;
+      throw UnavailableError("another run fills the pool",
+                             "Give the command again when it has ended; --lock-wait says for how "
+                             "long to wait.");
+    }
+  }
+
+ private:
+  SiteSession holder_;
+  pq::OpenTransaction transaction_;
 };
 
 /// What is to be done about a pool as it stands.
@@ -43,13 +80,13 @@ std::vector<std::string> schemas_of(const std::vector<TenantPlace>& places) {
 
 // What a killed run left unfinished is completed before anything new is begun.
 PoolPlan plan_pool(const Context& context, Session& session, const PoolOptions& options) {
-  const PoolRoles roles(context, session, options.roles);
+  std::vector<TenantPlace> places = tenant_places(context, session).all();
+  std::erase_if(places, [](const TenantPlace& place) { return place.is_home(); });
+  const PoolRoles roles(context, session, options.roles, places);
   PoolPlan plan;
   const std::size_t most = std::max(options.keep, options.most);
   std::vector<std::string> known;
-  for (TenantPlace& place : tenant_places(context, session).all()) {
-    if (place.is_home())
-      continue;
+  for (TenantPlace& place : places) {
     known.push_back(place.schema);
     const bool fits = roles.fit(place);
     if (place.is_ready && fits)
@@ -154,6 +191,10 @@ void remove_place(const Context& context, Session& session, const TenantPlace& p
                         session.deadline());
   }
   tenant_places(context, session).forget_pool({place.schema});
+  if (!place.runtime_role.empty() && runtime_roles(context, session).is_ours(place.runtime_role))
+    warn(context, fmt::format("role {} is kept: something else depends on it, or you may not drop "
+                              "it",
+                              escaped_name(place.runtime_role)));
 }
 
 // Nobody can claim them any more; whoever was quicker has his.
@@ -176,6 +217,12 @@ std::vector<std::string> remove_surplus(const Context& context, Session& session
   return schemas;
 }
 
+void tell_removed(const Context& context, const PoolPlan& plan) {
+  const std::size_t count = plan.surplus.size() + plan.replaced.size() + plan.withdrawn;
+  if (count > 0)
+    warn(context, fmt::format("{} of the pool would be removed", counted(count, "schema")));
+}
+
 ExitCode run(const Context& context, const PoolOptions& options) {
   next_names(options.prefix, {}, 1);
   check_runtime_roles(options.roles);
@@ -190,8 +237,13 @@ ExitCode run(const Context& context, const PoolOptions& options) {
     throw UsageError("there is no gate in this database: nobody could claim from the pool",
                      "tenantctl gate install makes it.");
   }
-  const PoolPlan plan = plan_pool(context, session, options);
   const bool only_shows = context.settings.dry_run || context.settings.sql;
+  std::optional<PoolLock> lock;
+  if (!only_shows)
+    lock.emplace(context, session);
+  const PoolPlan plan = plan_pool(context, session, options);
+  if (only_shows)
+    tell_removed(context, plan);
   if (!plan.wanted.empty()) {
     const ExitCode code = make_wanted(context, session, options, plan);
     if (only_shows || code != ExitCode::ok)

@@ -105,6 +105,21 @@ pq::Message VersionTable::create_table() const {
               table_, table_)};
 }
 
+pq::Message VersionTable::keep_to_owner() const {
+  return {.sql =
+              "DO " +
+              dollar_quoted(fmt::format(
+                  "\nDECLARE\n  guest pg_catalog.text;\nBEGIN\n"
+                  "  FOR guest IN SELECT DISTINCT COALESCE(pg_catalog.quote_ident(r.rolname), "
+                  "'PUBLIC') FROM pg_catalog.pg_class c CROSS JOIN LATERAL "
+                  "pg_catalog.aclexplode(c.relacl) AS x LEFT JOIN pg_catalog.pg_roles r "
+                  "ON r.oid OPERATOR(pg_catalog.=) x.grantee WHERE c.oid OPERATOR(pg_catalog.=) "
+                  "{0}::pg_catalog.regclass AND x.grantee OPERATOR(pg_catalog.<>) c.relowner "
+                  "LOOP\n    EXECUTE pg_catalog.concat('REVOKE ALL ON ', {0}, ' FROM ', guest);\n"
+                  "  END LOOP;\nEND\n",
+                  quote_literal(table_)))};
+}
+
 pq::Message VersionTable::let_read() const {
   return {.sql = grant_reading(options_.readers, schema_.text(), options_.name)};
 }

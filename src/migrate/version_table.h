@@ -58,7 +58,8 @@ class VersionTable {
 
   pq::Message create_schema() const;
   pq::Message create_table() const;
-  pq::Message let_read() const;  ///< the readers of a table that was made
+  pq::Message keep_to_owner() const;  ///< what default privileges opened of a table that was made
+  pq::Message let_read() const;       ///< the readers of a table that was made
 
   enum class Hold {
     transaction,  ///< the lock goes with the transaction

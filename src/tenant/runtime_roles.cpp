@@ -18,6 +18,8 @@ constexpr std::size_t most_bytes = 63;
 
 // What our own blocks raise; class TC is nobody else's.
 constexpr std::string_view taken = "TC027";
+// What the comment of a tenant's own role says, in front of the registry's database.
+constexpr std::string_view own_purpose = "tenantctl: runtime role of one tenant in database ";
 constexpr std::string_view dependent_objects = "2BP01";
 
 constexpr std::string_view gate_functions =
@@ -96,9 +98,7 @@ std::string RuntimeRoles::database() {
 }
 
 // Not which: a tenant may be renamed. The registry says that.
-std::string RuntimeRoles::purpose() {
-  return fmt::format("tenantctl: runtime role of one tenant in database {}", database());
-}
+std::string RuntimeRoles::purpose() { return fmt::format("{}{}", own_purpose, database()); }
 
 void RuntimeRoles::run(std::vector<pq::Message> messages) {
   try {
@@ -111,16 +111,24 @@ void RuntimeRoles::run(std::vector<pq::Message> messages) {
 void RuntimeRoles::check_given(const std::string& role) {
   std::string found;
   std::vector<pq::Message> messages;
-  messages.push_back({.sql = "SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r "
-                             "WHERE r.rolname::pg_catalog.text = $1",
-                      .values = {role},
-                      .on_row = [&found](const pq::Row& row) { found = row.text(0); }});
+  messages.push_back(
+      {.sql = fmt::format("SELECT CASE WHEN r.rolsuper OR r.rolbypassrls THEN 'all' WHEN "
+                          "pg_catalog.shobj_description(r.oid, 'pg_authid') LIKE {} THEN 'own' "
+                          "ELSE 'given' END FROM pg_catalog.pg_roles r "
+                          "WHERE r.rolname::pg_catalog.text = $1",
+                          quote_literal(fmt::format("{}%", own_purpose))),
+       .values = {role},
+       .on_row = [&found](const pq::Row& row) { found = row.text(0); }});
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
   if (found.empty()) {
     throw UsageError(fmt::format("there is no role {}", escaped_name(role)),
                      "Make it first, with CREATE ROLE, or say --runtime-role per-tenant.");
   }
-  if (found == "t") {
+  if (found == "own") {
+    throw UsageError(fmt::format("role {} is a tenant's own", escaped_name(role)),
+                     "Name another; --runtime-role per-tenant makes one for each.");
+  }
+  if (found == "all") {
     throw UsageError(
         fmt::format("role {} sees every tenant's rows whatever is granted", escaped_name(role)),
         "Name one that is no superuser and has no BYPASSRLS.");
@@ -258,20 +266,35 @@ bool RuntimeRoles::is_ours(const std::string& role) {
   return is_ours;
 }
 
-std::vector<std::string> RuntimeRoles::ours(const std::vector<std::string>& members) {
-  std::vector<std::string> roles;
+RuntimeRoles::Found RuntimeRoles::find(const std::vector<std::string>& roles,
+                                       const std::vector<std::string>& members) {
+  // From 16 on whoever makes a role is a member of it, as whom nobody may act.
+  constexpr int grants_have_options = 160000;
+  const std::string able = fmt::format(
+      "(SELECT g.rolname::pg_catalog.text AS name FROM pg_catalog.pg_auth_members m JOIN "
+      "pg_catalog.pg_roles g ON g.oid = m.member WHERE m.roleid = r.oid{})",
+      pipeline_.connection().server_version() >= grants_have_options ? " AND m.set_option" : "");
+  Found found;
   std::vector<pq::Message> messages;
   messages.push_back(
-      {.sql = "SELECT r.rolname FROM pg_catalog.pg_roles r "
-              "WHERE pg_catalog.shobj_description(r.oid, 'pg_authid') = $1 AND NOT EXISTS (SELECT "
-              "FROM pg_catalog.unnest($2::pg_catalog.text[]) AS w (name) WHERE NOT EXISTS (SELECT "
-              "FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.member "
-              "WHERE m.roleid = r.oid AND g.rolname::pg_catalog.text = w.name)) "
-              "ORDER BY r.rolname COLLATE pg_catalog.\"C\"",
-       .values = {purpose(), array_of(members)},
-       .on_row = [&roles](const pq::Row& row) { roles.emplace_back(row.text(0)); }});
+      {.sql = fmt::format(
+           "SELECT w.name, r.oid IS NULL, pg_catalog.shobj_description(r.oid, 'pg_authid') = $2 "
+           "AND NOT r.rolsuper AND NOT r.rolbypassrls AND NOT EXISTS (SELECT FROM "
+           "pg_catalog.unnest($3::pg_catalog.text[]) AS a (name) WHERE a.name NOT IN {0}) "
+           "AND NOT EXISTS (SELECT FROM {0} AS a WHERE a.name <> CURRENT_USER AND a.name <> ALL "
+           "($3::pg_catalog.text[])) FROM pg_catalog.unnest($1::pg_catalog.text[]) AS w (name) "
+           "LEFT JOIN pg_catalog.pg_roles r ON r.rolname::pg_catalog.text = w.name",
+           able),
+       .values = {array_of(roles), purpose(), array_of(members)},
+       .on_row = [&found](const pq::Row& row) {
+         if (row.text(1) == "t") {
+           found.absent.emplace(row.text(0));
+         } else if (row.text(2) == "t") {
+           found.fitting.emplace(row.text(0));
+         }
+       }});
   pq::run_transaction(pipeline_, std::move(messages), pq::Access::read_only, deadline());
-  return roles;
+  return found;
 }
 
 pq::Message RuntimeRoles::drop_along(const std::string& role) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ class RuntimeRoles {
   static std::string name_of(std::string_view database, std::string_view schema);
   std::string database();
 
-  /// Throws UsageError unless that role is there and no superuser.
+  /// Throws UsageError unless that role is there, no superuser and no tenant's own.
   void check_given(const std::string& role);
   /// Throws UsageError if one of these roles is there and not ours.
   void check_free(const std::vector<std::string>& roles);
@@ -54,8 +55,14 @@ class RuntimeRoles {
   pq::Message drop_along(const std::string& role);
   /// There, and made by us as a tenant's own.
   bool is_ours(const std::string& role);
-  /// All of those of which all `members` are members, sorted.
-  std::vector<std::string> ours(const std::vector<std::string>& members);
+
+  /// Of some roles: those that are ours, see no more than they should and which exactly `members`
+  /// may become; and those that are not there.
+  struct Found {
+    std::set<std::string> fitting = {};
+    std::set<std::string> absent = {};
+  };
+  Found find(const std::vector<std::string>& roles, const std::vector<std::string>& members);
 
  private:
   pq::Deadline deadline() const { return pq::Clock::now() + patience_; }

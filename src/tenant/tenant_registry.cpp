@@ -505,11 +505,25 @@ std::vector<std::string> TenantRegistry::schemas_of_roles(const std::vector<std:
   std::vector<pq::Message> messages;
   messages.push_back(
       {.sql = "SELECT t.schema_name FROM tenantctl.tenant t "
-              "WHERE t.runtime_role = ANY ($1::pg_catalog.text[])",
+              "WHERE t.runtime_role = ANY ($1::pg_catalog.text[]) "
+              "UNION ALL SELECT p.schema_name FROM tenantctl.place p "
+              "WHERE p.runtime_role = ANY ($1::pg_catalog.text[])",
        .values = {array_of(roles)},
        .on_row = [&schemas](const pq::Row& row) { schemas.emplace_back(row.text(0)); }});
   components_.read(registry_component(), std::move(messages));
   return schemas;
+}
+
+std::set<std::string> TenantRegistry::shared_roles() {
+  std::set<std::string> roles;
+  std::vector<pq::Message> messages;
+  messages.push_back(
+      {.sql = "SELECT w.role FROM (SELECT t.runtime_role FROM tenantctl.tenant t UNION ALL "
+              "SELECT p.runtime_role FROM tenantctl.place p) AS w (role) "
+              "WHERE w.role IS NOT NULL GROUP BY w.role HAVING pg_catalog.count(*) > 1",
+       .on_row = [&roles](const pq::Row& row) { roles.emplace(row.text(0)); }});
+  components_.read(registry_component(), std::move(messages));
+  return roles;
 }
 
 std::vector<std::string> TenantRegistry::slugs_like(const std::string& like) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -153,8 +154,10 @@ class TenantRegistry {
   /// Throws UsageError for a slug that is taken elsewhere; else they are reserved.
   void reserve(const std::vector<std::string>& slugs) const;
 
-  /// Schemas of the tenants that work as one of the roles.
+  /// Schemas of the tenants, and of the pool, that work as one of the roles.
   std::vector<std::string> schemas_of_roles(const std::vector<std::string>& roles);
+  /// The roles as which more than one of them works.
+  std::set<std::string> shared_roles();
   /// Slugs that a LIKE pattern matches.
   std::vector<std::string> slugs_like(const std::string& like);
   /// Those of `schemas` that are some tenant's, sorted.

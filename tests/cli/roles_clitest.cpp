@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "support/project.h"
 
@@ -293,14 +295,83 @@ TEST_SUITE("cli/runtime roles of the pool") {
     // Killed before it was ready; and before there was a role.
     project.database.execute("UPDATE tenantctl.place SET state = 'provisioning'");
     project.database.execute(
-        "UPDATE tenantctl.place SET runtime_role = runtime_role || 'x' WHERE schema_name = "
+        "UPDATE tenantctl.place SET runtime_role = left(runtime_role, -1) || 'x' WHERE schema_name "
+        "= "
         "'pool_00002'");
     project.must(fill);
+    CHECK(roles() == "3");
     CHECK(project.database.value("SELECT string_agg(p.schema_name || ' ' || p.state, ',' ORDER BY "
                                  "p.schema_name) FROM tenantctl.place p JOIN pg_roles r ON "
                                  "r.rolname = p.runtime_role") ==
-          "pool_00001 ready,pool_00003 ready");
+          "pool_00001 ready,pool_00002 ready");
     CHECK(fault(project.run({"registry", "check"}), 0) == "");
+  }
+
+  TEST_CASE("of two runs at once the second waits for the first, and each schema has one role") {
+    RolesProject project;
+    const std::vector<std::string> fill = {"tenant",         "pool",       "--keep", "3",
+                                           "--runtime-role", "per-tenant", "--jobs", "1"};
+    std::vector<Finished> runs(3);
+    std::vector<std::thread> threads;
+    for (Finished& run : runs)
+      threads.emplace_back([&] { run = project.run(fill); });
+    for (auto& thread : threads)
+      thread.join();
+    for (const Finished& run : runs)
+      CHECK(fault(run, 0, {"pool: 3 ready"}) == "");
+    CHECK(project.database.value(
+              "SELECT count(DISTINCT p.schema_name) || ' ' || count(*) FROM tenantctl.place p JOIN "
+              "pg_roles r ON has_schema_privilege(r.oid, p.schema_name, 'USAGE') AND NOT "
+              "r.rolsuper AND r.rolname NOT LIKE 'pg\\_%' AND p.state = 'ready'") == "3 3");
+    CHECK(fault(project.run({"registry", "check"}), 0) == "");
+    project.database.execute("SELECT pg_advisory_lock(1952670776, 0)");
+    CHECK(fault(project.run({"tenant", "pool", "--lock-wait", "50ms"}), 3,
+                {"another run fills the pool", "--lock-wait"}) == "");
+    project.tool.set_variable("TENANTCTL_QUIET", std::nullopt);
+    CHECK(fault(project.run({"tenant", "pool", "--keep", "1", "--dry-run"}), 0,
+                {"3 schemas of the pool would be removed"}) == "");
+    project.database.execute("SELECT pg_advisory_unlock_all()");
+  }
+
+  TEST_CASE("a role is never two tenants', whatever they are called") {
+    RolesProject project;
+    const std::vector<std::string> fill = {
+        "tenant",         "pool",       "--keep",           "1",
+        "--runtime-role", "per-tenant", "--runtime-member", project.app};
+    project.must(fill);
+    const std::string role = project.database.value("SELECT runtime_role FROM tenantctl.place");
+    const std::string name = role.substr(project.role_of("").size());
+    CHECK(fault(project.run({"tenant", "create", name, "other", "--runtime-role", "per-tenant"}), 2,
+                {"works as a role that a new tenant would be given"}) == "");
+    CHECK(fault(project.run({"tenant", "create", "other", "--runtime-role", role}), 2,
+                {"is a tenant's own"}) == "");
+    CHECK(fault(project.run({"tenant", "pool", "--runtime-role", role}), 2,
+                {"is a tenant's own"}) == "");
+    // Another member more, and a power that no tenant has: neither is as asked for.
+    project.database.execute("CREATE ROLE \"" + name + "\"; GRANT \"" + role + "\" TO \"" + name +
+                             "\"");
+    CHECK(fault(project.run(fill), 0, {"1 made, 1 removed"}) == "");
+    project.database.execute("DROP ROLE \"" + name + "\"; ALTER ROLE \"" +
+                             project.database.value("SELECT runtime_role FROM tenantctl.place") +
+                             "\" BYPASSRLS");
+    CHECK(fault(project.run(fill), 0, {"1 made, 1 removed"}) == "");
+    project.database.execute("CREATE TABLE public.own (id int); GRANT SELECT ON public.own TO \"" +
+                             project.database.value("SELECT runtime_role FROM tenantctl.place") +
+                             "\"");
+    project.tool.set_variable("TENANTCTL_QUIET", std::nullopt);
+    CHECK(fault(project.run({"tenant", "pool", "--keep", "0"}), 0, {"is kept: something else"}) ==
+          "");
+  }
+
+  TEST_CASE("a version table that is made later is not the tenant's to write") {
+    RolesProject project;
+    project.create("acme");
+    const std::string role = project.role_of("acme");
+    project.database.execute("DROP TABLE acme.tenantctl_version");
+    project.must({"stamp", "head", "--schema", "acme"});
+    CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM tenantctl_version"),
+                   "permission denied"));
+    CHECK(project.seen("acme", role, "SELECT count(*) FROM a") == "0");
   }
 }
 

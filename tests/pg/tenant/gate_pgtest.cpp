@@ -292,7 +292,7 @@ TEST_SUITE("pg/tenant/gate") {
     CHECK(gate.show()->admin_role == "support");
     CHECK(database.value("BEGIN; SELECT tenantctl.enter('acme') IS NOT NULL") == "t");
     database.execute("ROLLBACK");
-    CHECK_FALSE(gate.claim({.slug = "b", .name = "B", .schema = "b"}, {}, ""));
+    CHECK_FALSE(gate.claim({.slug = "b", .name = "B", .schema = "b"}, {}, "", {""}));
   }
 
   TEST_CASE("a planted table in place of ours is refused") {
