@@ -6,6 +6,8 @@
 #include <optional>
 #include <ostream>
 #include <sstream>
+#include <string_view>
+#include <thread>
 
 #include "cli/migration.h"
 #include "cli/options.h"
@@ -29,37 +31,57 @@ struct PoolOptions {
 };
 
 /// One run at a time: each would take what the other has begun for what a killed one left. Held by
-/// an open transaction on a connection of its own, since a pooler keeps that as well.
+/// the session or, where a pooler would give that to somebody else, by an open transaction on a
+/// connection of its own. Nobody queues for it: what builds an index CONCURRENTLY would wait for
+/// whoever does.
 class PoolLock {
  public:
   /// Waits for as long as --lock-wait says. Throws UnavailableError.
-  PoolLock(const Context& context, Session& session)
-      : holder_(session.connect_options()),
-        transaction_(holder_.pipeline(),
-                     context.settings.lock_wait + context.settings.answer_timeout) {
-    constexpr int lock_class = 1952670776;
-    const auto wait = std::max(context.settings.lock_wait, std::chrono::milliseconds(1));
-    std::vector<pq::Message> messages;
-    messages.push_back({.sql = "SELECT pg_catalog.set_config('lock_timeout', $1, true), "
-                               "pg_catalog.set_config('statement_timeout', '0', true)",
-                        .values = {fmt::to_string(wait.count())}});
-    messages.push_back(
-        {.sql = fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({}, 0)", lock_class)});
-    try {
-      transaction_.run(std::move(messages));
-    } catch (const pq::ServerError& error) {
-      constexpr std::string_view lock_not_available = "55P03";
-      if (!error.is(lock_not_available))
-        throw;
-      throw UnavailableError("another run fills the pool",
-                             "Give the command again when it has ended; --lock-wait says for how "
-                             "long to wait.");
+  PoolLock(const Context& context, Session& session) {
+    const pq::Deadline deadline = pq::Clock::now() + context.settings.lock_wait;
+    while (!(session.via_pooler() ? is_open(context, session) : is_locked(session))) {
+      if (pq::Clock::now() >= deadline) {
+        throw UnavailableError("another run fills the pool",
+                               "Give the command again when it has ended; --lock-wait says for how "
+                               "long to wait.");
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
   }
 
  private:
-  SiteSession holder_;
-  pq::OpenTransaction transaction_;
+  static pq::Message try_lock(std::string_view function, bool& is_ours) {
+    constexpr int lock_class = 1952670776;
+    return {.sql = fmt::format("SELECT pg_catalog.{}({}, 0)", function, lock_class),
+            .on_row = [&is_ours](const pq::Row& row) { is_ours = row.text(0) == "t"; }};
+  }
+
+  static bool is_locked(Session& session) {
+    bool is_ours = false;
+    std::vector<pq::Message> messages;
+    messages.push_back(try_lock("pg_try_advisory_lock", is_ours));
+    pq::run_transaction(session.pipeline(), std::move(messages), pq::Access::read_write,
+                        session.deadline());
+    return is_ours;
+  }
+
+  bool is_open(const Context& context, Session& session) {
+    if (!holder_)
+      holder_.emplace(session.connect_options());
+    transaction_.emplace(holder_->pipeline(), context.settings.answer_timeout);
+    bool is_ours = false;
+    std::vector<pq::Message> messages;
+    messages.push_back(try_lock("pg_try_advisory_xact_lock", is_ours));
+    // The portal of a SELECT would keep its snapshot for as long as the transaction is open.
+    messages.push_back({.sql = "SET LOCAL statement_timeout = 0"});
+    transaction_->run(std::move(messages));
+    if (!is_ours)
+      transaction_.reset();
+    return is_ours;
+  }
+
+  std::optional<SiteSession> holder_;
+  std::optional<pq::OpenTransaction> transaction_;
 };
 
 /// What is to be done about a pool as it stands.

@@ -220,9 +220,7 @@ void SegmentWriter::add_step(Segment& segment, std::size_t index, Entry entry) c
   add_entry(segment, index, entry);
   if (step.creates_table) {
     segment.add(table_.create_table(), {index, Part::install, 0});
-    if (!step.creates_schema) {
-      segment.add(table_.keep_to_owner(), {index, Part::install, 0});
-    }
+    segment.add(table_.keep_to_owner(), {index, Part::install, 0});
     if (!options_.table.readers.empty()) {
       segment.add(table_.let_read(), {index, Part::install, 0});
     }

@@ -372,6 +372,10 @@ TEST_SUITE("cli/runtime roles of the pool") {
     CHECK(contains(project.seen("acme", role, "SELECT count(*) FROM tenantctl_version"),
                    "permission denied"));
     CHECK(project.seen("acme", role, "SELECT count(*) FROM a") == "0");
+    project.database.execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC");
+    project.must({"tenant", "create", "beta"});
+    CHECK(project.database.value("SELECT array_length(relacl, 1) FROM pg_class WHERE oid = "
+                                 "'beta.tenantctl_version'::regclass") == "1");
   }
 }
 

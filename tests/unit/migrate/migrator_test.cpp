@@ -225,7 +225,8 @@ TEST_SUITE("migrate/migrator") {
     for (const std::string code : {"42P06", "42P07", "23505"}) {
       Migrator migrator(acme, plan, options);
       const Segment segment = *migrator.next();
-      CHECK(sql_of(segment, Part::install).size() == 2);
+      // The schema, the table, and what default privileges open of it.
+      CHECK(sql_of(segment, Part::install).size() == 3);
       migrator.fold(rejection(segment, Part::install, server_error(code)));
       CHECK(migrator.outcome().verdict == Verdict::moved);
     }
