@@ -252,7 +252,11 @@ bool RunningProcess::shows(std::string_view text, milliseconds timeout) {
   const auto shown = [&] { return (seen_.out + '\0' + seen_.err).find(text) != std::string::npos; };
   while (!shown()) {
     const bool heard = exchange(slice);
-    if (Clock::now() >= deadline || (!heard && has_ended())) {
+    if (!heard && has_ended()) {
+      exchange_rest(deadline);
+      return shown();
+    }
+    if (Clock::now() >= deadline) {
       return shown();
     }
   }
@@ -275,7 +279,15 @@ Finished RunningProcess::wait(milliseconds timeout) {
       std::this_thread::sleep_for(milliseconds(2));
     }
   }
+  exchange_rest(deadline);
   return seen_;
+}
+
+// What a program wrote behind our last look, before its end was noticed.
+void RunningProcess::exchange_rest(Clock::time_point deadline) {
+  while (!is_silent() && exchange(milliseconds(0)) &&
+         Clock::now() < deadline + patience_after_end) {
+  }
 }
 
 // Waits at most `patience` for one of the streams; false if nothing happened.

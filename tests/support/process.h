@@ -80,6 +80,7 @@ class RunningProcess {
   RunningProcess() = default;
 
   bool exchange(std::chrono::milliseconds patience);
+  void exchange_rest(std::chrono::steady_clock::time_point deadline);
   void feed();
   void answer();
   bool is_silent() const { return !out_.is_open() && !err_.is_open(); }
