@@ -113,11 +113,12 @@ PoolPlan plan_pool(const Context& context, Session& session, const PoolOptions& 
     const bool fits = roles.fit(place);
     if (place.is_ready && fits)
       ++plan.ready;
+    else if (place.is_ready)
+      plan.replaced.push_back(std::move(place));
+    else if (fits)
+      plan.wanted.push_back(std::move(place));
     else
-      (place.is_ready ? plan.replaced
-       : fits         ? plan.wanted
-                      : plan.surplus)
-          .push_back(std::move(place));
+      plan.surplus.push_back(std::move(place));
   }
   plan.withdrawn = plan.ready > most ? plan.ready - most : 0;
   const std::size_t lacking = options.keep > plan.ready ? options.keep - plan.ready : 0;
